@@ -1,0 +1,275 @@
+//! What listeners ask: which stream, in which form, and from when to when.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::instant::{self, InstantError};
+use crate::path::Query;
+
+/// Longest distance or span that is asked for; longer ones are this long.
+const SECONDS_MAX: f64 = 10.0 * 366.0 * 86_400.0;
+
+/// What a path of the listener port names, without knowing which streams there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenPath {
+    /// `/KEY`, and what players add to it: `/`, `/;`, `;`, `/;stream.nsv`.
+    Stream(String),
+    /// `/`, `/;`, `/;stream.nsv`: the stream with `root_route`.
+    Root,
+    /// `/KEY.pls`
+    Pls(String),
+    /// `/listen.pls`
+    RootPls,
+    /// `/KEY.m3u`
+    M3u(String),
+    /// `/listen.m3u`
+    RootM3u,
+    /// `/KEY.xspf`
+    Xspf(String),
+    /// Nothing of these.
+    Other,
+}
+
+impl ListenPath {
+    /// Reads a decoded path. A key may hold dots, so the exact key is to be tried first.
+    pub fn decode(path: &str) -> Self {
+        let Some(rest) = path.strip_prefix('/') else { return ListenPath::Other };
+        let name = strip_additions(rest);
+        let key = |suffix| name.strip_suffix(suffix).filter(|key| is_name(key)).map(str::to_owned);
+        match name {
+            "" => ListenPath::Root,
+            "listen.pls" => ListenPath::RootPls,
+            "listen.m3u" => ListenPath::RootM3u,
+            _ => None
+                .or_else(|| key(".pls").map(ListenPath::Pls))
+                .or_else(|| key(".m3u").map(ListenPath::M3u))
+                .or_else(|| key(".xspf").map(ListenPath::Xspf))
+                .or_else(|| is_name(name).then(|| ListenPath::Stream(name.to_owned())))
+                .unwrap_or(ListenPath::Other),
+        }
+    }
+}
+
+/// What SHOUTcast players put behind a mount means nothing.
+fn strip_additions(rest: &str) -> &str {
+    let name = rest.split(';').next().unwrap_or_default();
+    name.strip_suffix('/').unwrap_or(name)
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains('/')
+}
+
+/// Where listening starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Start {
+    /// At the live edge, after the burst.
+    Live,
+    /// So long ago, as the original's `offset`.
+    Offset(Duration),
+    /// A fixed distance behind live.
+    Delay(Duration),
+    /// At an instant.
+    At(Timestamp),
+}
+
+/// A span to be sent as fast as possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pump {
+    /// How long it is.
+    pub length: Duration,
+    /// How long ago it starts; by default as long ago as it is long.
+    pub from: Option<Duration>,
+}
+
+/// What a listener's query asks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListenQuery {
+    /// Where it starts.
+    pub start: Start,
+    /// Where it ends; never, without.
+    pub end: Option<Timestamp>,
+    /// A span in place of these.
+    pub pump: Option<Pump>,
+    /// Whether an instant that is not there is an error rather than the nearest that is.
+    pub strict: bool,
+}
+
+/// Why a query cannot be answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// `start` or `end` is no instant.
+    #[error("{name}: {error}")]
+    Instant {
+        /// The parameter.
+        name: &'static str,
+        /// What is wrong with it.
+        error: InstantError,
+    },
+    /// `delay` or `duration` is no number of seconds.
+    #[error("{name} must be a number of seconds, 0 or more")]
+    Seconds {
+        /// The parameter.
+        name: &'static str,
+    },
+    /// `tz` names no zone.
+    #[error("tz must name a time zone, for example Europe/Berlin")]
+    Zone,
+    /// The end is not after the start.
+    #[error("the end is not after the start")]
+    EndBeforeStart,
+    /// An end without a start.
+    #[error("end and duration need a start")]
+    EndWithoutStart,
+}
+
+impl ListenQuery {
+    /// Reads a query. `offset`, `pump` and `from` that are no numbers are ignored, as the original did; the newer
+    /// parameters are taken at their word.
+    ///
+    /// # Errors
+    /// Newer parameters that mean nothing.
+    pub fn decode(query: &Query, now: Timestamp, zone: &TimeZone) -> Result<Self, QueryError> {
+        let given_zone =
+            query.get("tz").map(|name| TimeZone::get(name).map_err(|_| QueryError::Zone)).transpose()?;
+        let zone = given_zone.as_ref().unwrap_or(zone);
+        let fold = query.get("fold") == Some("1");
+        let instant = |name| parse_instant(query, name, now, zone, fold);
+        let start = match (instant("start")?, lenient(query, "offset"), strict_seconds(query, "delay")?) {
+            (Some(at), ..) => Start::At(at),
+            (None, Some(offset), _) => Start::Offset(offset),
+            (None, None, Some(delay)) => Start::Delay(delay),
+            (None, None, None) => Start::Live,
+        };
+        let end = find_end(start, instant("end")?, strict_seconds(query, "duration")?)?;
+        let length = lenient(query, "pump").filter(|length| !length.is_zero());
+        let pump = length.map(|length| Pump { length, from: lenient(query, "from") });
+        Ok(ListenQuery { start, end, pump, strict: query.get("strict") == Some("1") })
+    }
+}
+
+fn parse_instant(
+    query: &Query,
+    name: &'static str,
+    now: Timestamp,
+    zone: &TimeZone,
+    fold: bool,
+) -> Result<Option<Timestamp>, QueryError> {
+    let instant = query.get(name).map(|text| instant::parse(text, now, zone, fold));
+    instant.transpose().map_err(|error| QueryError::Instant { name, error })
+}
+
+fn find_end(
+    start: Start,
+    end: Option<Timestamp>,
+    duration: Option<Duration>,
+) -> Result<Option<Timestamp>, QueryError> {
+    let Start::At(start) = start else {
+        return if end.is_some() || duration.is_some() { Err(QueryError::EndWithoutStart) } else { Ok(None) };
+    };
+    let by_duration = duration.map(|duration| {
+        let duration = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+        start.checked_add(duration).unwrap_or(Timestamp::MAX)
+    });
+    match end.or(by_duration) {
+        Some(end) if end <= start => Err(QueryError::EndBeforeStart),
+        end => Ok(end),
+    }
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    let seconds: f64 = text.trim().parse().ok()?;
+    (seconds.is_finite() && seconds >= 0.0).then(|| Duration::from_secs_f64(seconds.min(SECONDS_MAX)))
+}
+
+fn lenient(query: &Query, name: &str) -> Option<Duration> {
+    query.get(name).and_then(seconds)
+}
+
+fn strict_seconds(query: &Query, name: &'static str) -> Result<Option<Duration>, QueryError> {
+    query.get(name).map(|text| seconds(text).ok_or(QueryError::Seconds { name })).transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn decode(text: &str) -> Result<ListenQuery, QueryError> {
+        let now = "2026-11-23T10:30:00Z".parse().unwrap();
+        ListenQuery::decode(&Query::decode(text).unwrap(), now, &TimeZone::UTC)
+    }
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn paths_name_streams_whatever_players_add() {
+        let stream = |key: &str| ListenPath::Stream(key.to_owned());
+        for path in ["/test", "/test/", "/test;", "/test/;", "/test/;stream.nsv", "/test/;?aw_0"] {
+            assert_eq!(ListenPath::decode(path), stream("test"), "{path}");
+        }
+        assert_eq!(ListenPath::decode("/a.mp3"), stream("a.mp3"));
+        for path in ["/", "/;", "/;stream.nsv"] {
+            assert_eq!(ListenPath::decode(path), ListenPath::Root, "{path}");
+        }
+        assert_eq!(ListenPath::decode("/a.mp3.pls"), ListenPath::Pls("a.mp3".to_owned()));
+        assert_eq!(ListenPath::decode("/listen.pls"), ListenPath::RootPls);
+        assert_eq!(ListenPath::decode("/listen.m3u"), ListenPath::RootM3u);
+        assert_eq!(ListenPath::decode("/test.m3u"), ListenPath::M3u("test".to_owned()));
+        assert_eq!(ListenPath::decode("/test.xspf"), ListenPath::Xspf("test".to_owned()));
+        for path in ["", "test", "/a/b", "/../test", "/.pls/x"] {
+            assert_eq!(ListenPath::decode(path), ListenPath::Other, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_originals_parameters_never_harm() {
+        assert_eq!(decode("").unwrap().start, Start::Live);
+        assert_eq!(decode("offset=60").unwrap().start, Start::Offset(60 * SECOND));
+        assert_eq!(decode("offset=0.5").unwrap().start, Start::Offset(SECOND / 2));
+        for text in [
+            "offset=-5",
+            "offset=abc",
+            "offset=NaN",
+            "offset=inf",
+            "offset=",
+            "offset[a][b]=1",
+            "pump=x&from=y",
+        ] {
+            let query = decode(text).unwrap();
+            assert_eq!((query.start, query.pump), (Start::Live, None), "{text}");
+        }
+        assert_eq!(
+            decode("offset=1e300").unwrap().start,
+            Start::Offset(Duration::from_secs_f64(SECONDS_MAX))
+        );
+        let pump = Pump { length: 10 * SECOND, from: Some(60 * SECOND) };
+        assert_eq!(decode("from=60&pump=10").unwrap().pump, Some(pump));
+        assert_eq!(decode("pump=10").unwrap().pump, Some(Pump { from: None, ..pump }));
+    }
+
+    #[test]
+    fn newer_parameters_are_taken_at_their_word() {
+        let query = decode("start=09:00&end=09:30").unwrap();
+        assert_eq!(query.start, Start::At(at("2026-11-23T09:00:00Z")));
+        assert_eq!(query.end, Some(at("2026-11-23T09:30:00Z")));
+        assert_eq!(decode("start=09:00&duration=90").unwrap().end, Some(at("2026-11-23T09:01:30Z")));
+        assert_eq!(decode("delay=30").unwrap().start, Start::Delay(30 * SECOND));
+        assert_eq!(
+            decode("start=10:00&tz=Europe/Berlin").unwrap().start,
+            Start::At(at("2026-11-23T09:00:00Z"))
+        );
+        assert!(decode("start=09:00&strict=1").unwrap().strict);
+        assert_eq!(decode("delay=x"), Err(QueryError::Seconds { name: "delay" }));
+        assert_eq!(decode("start=09:00&duration=-1"), Err(QueryError::Seconds { name: "duration" }));
+        assert_eq!(decode("start=09:00&end=08:00"), Err(QueryError::EndBeforeStart));
+        assert_eq!(decode("end=08:00"), Err(QueryError::EndWithoutStart));
+        assert_eq!(decode("start=09:00&tz=Mars/Base"), Err(QueryError::Zone));
+        assert!(decode("start=soon").unwrap_err().to_string().starts_with("start: \"soon\" is no instant"));
+    }
+}

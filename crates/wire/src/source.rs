@@ -1,0 +1,202 @@
+//! What comes to the source port, and the exact answers that encoders understand.
+
+use crate::head::Head;
+use crate::metadata::MetadataRequest;
+use crate::path::split_target;
+
+/// What a request wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SourceRequest {
+    /// To send audio.
+    Source(Source),
+    /// To tell what is being played.
+    Metadata(MetadataRequest),
+    /// To know what may be asked: `OPTIONS`, libshout's first probe.
+    Options,
+    /// `/admin/!POKE`, libshout's second probe, which wants to be refused.
+    Poke,
+    /// Something that is not for sources.
+    Other,
+}
+
+/// A request to send audio.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The mount: the whole path, decoded, with its leading slash.
+    pub mount: String,
+    /// How the audio is framed.
+    pub body: Body,
+    waits: bool,
+}
+
+/// How the audio of a source is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Up to the end of the connection.
+    Identity,
+    /// In HTTP chunks.
+    Chunked,
+}
+
+impl Source {
+    /// The answer that lets it send. What waits to be told to continue is told both, the second at once.
+    pub fn welcome(&self) -> &'static [u8] {
+        if self.waits {
+            b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\n"
+        } else {
+            b"HTTP/1.0 200 OK\r\n\r\n"
+        }
+    }
+}
+
+/// Tells what a request wants.
+pub fn classify(head: &Head) -> SourceRequest {
+    if head.method == "OPTIONS" {
+        return SourceRequest::Options;
+    }
+    let Ok((path, query)) = split_target(&head.target) else { return SourceRequest::Other };
+    match (head.method.as_str(), path.as_str()) {
+        ("SOURCE" | "PUT", _) => SourceRequest::Source(Source {
+            mount: if path.starts_with('/') { path } else { format!("/{path}") },
+            body: if head.is_chunked() { Body::Chunked } else { Body::Identity },
+            waits: head.expects_continue(),
+        }),
+        ("GET", "/admin/metadata") => SourceRequest::Metadata(MetadataRequest::decode(&query)),
+        ("GET", "/admin/!POKE") => SourceRequest::Poke,
+        _ => SourceRequest::Other,
+    }
+}
+
+/// Answers as encoders need them: one head, one short text, and the end of the connection.
+pub mod answers {
+    use bytes::Bytes;
+
+    /// An answer that ends the connection.
+    pub fn refusal(status: u16, reason: &str, text: &str) -> Bytes {
+        plain(status, reason, "", text)
+    }
+
+    /// Wrong or missing password, or no such mount: one answer for all three. libshout needs it well formed.
+    pub fn unauthorized() -> Bytes {
+        let challenge = "WWW-Authenticate: Basic realm=\"StreamMachine\"\r\n";
+        plain(401, "Unauthorized", challenge, "Invalid source or password.")
+    }
+
+    /// A request that is not understood.
+    pub fn bad_request(why: &str) -> Bytes {
+        refusal(400, "Bad Request", &format!("{why}\n"))
+    }
+
+    /// The answer to `OPTIONS`.
+    pub fn options() -> Bytes {
+        "HTTP/1.1 204 No Content\r\nServer: StreamMachine\r\nConnection: close\r\n\
+         Allow: GET, PUT, SOURCE, OPTIONS\r\nContent-Length: 0\r\n\r\n"
+            .into()
+    }
+
+    /// The answer to a listener that came to the source port.
+    pub fn not_for_listeners() -> Bytes {
+        refusal(404, "Not Found", "This port is for sources: SOURCE or PUT.\n")
+    }
+
+    /// Metadata was set.
+    pub fn metadata_done() -> Bytes {
+        response(200, "OK", "Metadata update successful", 1)
+    }
+
+    /// A metadata request that wants something else.
+    pub fn metadata_unknown_action() -> Bytes {
+        response(200, "OK", "No such action", 0)
+    }
+
+    /// A metadata request that names no mount.
+    pub fn metadata_unknown_mount() -> Bytes {
+        response(400, "Bad Request", "Source does not exist", 0)
+    }
+
+    fn response(status: u16, reason: &str, message: &str, value: u8) -> Bytes {
+        let text = format!(
+            "<?xml version=\"1.0\"?>\n<iceresponse><message>{message}</message><return>{value}</return></iceresponse>\n"
+        );
+        answer(status, reason, "", "text/xml; charset=utf-8", &text)
+    }
+
+    fn plain(status: u16, reason: &str, headers: &str, text: &str) -> Bytes {
+        answer(status, reason, headers, "text/plain; charset=utf-8", text)
+    }
+
+    fn answer(status: u16, reason: &str, headers: &str, media_type: &str, text: &str) -> Bytes {
+        format!(
+            "HTTP/1.0 {status} {reason}\r\nServer: StreamMachine\r\n{headers}Connection: close\r\n\
+             Content-Type: {media_type}\r\nContent-Length: {}\r\n\r\n{text}",
+            text.len()
+        )
+        .into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::head::parse;
+
+    fn classified(text: &str) -> SourceRequest {
+        classify(&parse(format!("{text}\r\n\r\n").as_bytes()).unwrap().unwrap().0)
+    }
+
+    fn source(text: &str) -> Source {
+        match classified(text) {
+            SourceRequest::Source(source) => source,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn sources_are_recognised_by_their_whole_path() {
+        assert_eq!(source("SOURCE /test HTTP/1.0").mount, "/test");
+        assert_eq!(source("SOURCE test ICE/1.0").mount, "/test");
+        assert_eq!(source("PUT /te%73t?x=1 HTTP/1.1").mount, "/test");
+        assert_eq!(source("SOURCE /test/../x HTTP/1.0").mount, "/test/../x");
+        assert_eq!(source("PUT /t HTTP/1.1\r\nTransfer-Encoding: chunked").body, Body::Chunked);
+        assert_eq!(classified("SOURCE /test%00 HTTP/1.0"), SourceRequest::Other);
+    }
+
+    #[test]
+    fn what_waits_is_told_to_continue_and_then_welcomed() {
+        assert_eq!(source("SOURCE /t HTTP/1.0").welcome(), b"HTTP/1.0 200 OK\r\n\r\n");
+        let waiting = source("PUT /t HTTP/1.1\r\nExpect: 100-Continue").welcome();
+        assert_eq!(waiting, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\n");
+    }
+
+    #[test]
+    fn the_probes_of_libshout_are_recognised() {
+        assert_eq!(classified("OPTIONS * HTTP/1.1\r\nHost: h"), SourceRequest::Options);
+        assert_eq!(classified("GET /admin/!POKE HTTP/1.1"), SourceRequest::Poke);
+        assert_eq!(classified("GET /test HTTP/1.1"), SourceRequest::Other);
+        assert!(matches!(
+            classified("GET /admin/metadata?mode=updinfo HTTP/1.0"),
+            SourceRequest::Metadata(_)
+        ));
+    }
+
+    #[test]
+    fn a_wrong_password_is_answered_as_libshout_needs_it() {
+        let expected = "HTTP/1.0 401 Unauthorized\r\nServer: StreamMachine\r\n\
+                        WWW-Authenticate: Basic realm=\"StreamMachine\"\r\nConnection: close\r\n\
+                        Content-Type: text/plain; charset=utf-8\r\nContent-Length: 27\r\n\r\nInvalid source or password.";
+        assert_eq!(answers::unauthorized(), expected.as_bytes());
+    }
+
+    #[test]
+    fn metadata_answers_are_those_of_icecast() {
+        let text = String::from_utf8(answers::metadata_done().to_vec()).unwrap();
+        assert!(
+            text.starts_with("HTTP/1.0 200 OK\r\n")
+                && text.contains("Content-Type: text/xml; charset=utf-8\r\n")
+        );
+        assert!(text.ends_with(
+            "\r\n\r\n<?xml version=\"1.0\"?>\n<iceresponse><message>Metadata update successful</message>\
+             <return>1</return></iceresponse>\n"
+        ));
+    }
+}
