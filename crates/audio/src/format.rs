@@ -51,6 +51,17 @@ impl Format {
         self.to_string()
     }
 
+    /// Samples per channel of one frame (an ADTS frame may hold several raw blocks of this many).
+    pub fn samples_per_frame(&self) -> u32 {
+        // MPEG-2 and 2.5, which halve layer III frames, are those below 32 kHz.
+        match (self.codec, self.profile) {
+            (Codec::Aac, _) => 1_024,
+            (Codec::Mp3, 1) => 384,
+            (Codec::Mp3, 3) if self.sample_rate_hz < 32_000 => 576,
+            (Codec::Mp3, _) => 1_152,
+        }
+    }
+
     /// Microseconds that `samples` of this format last, rounded down; exact to the microsecond for any `u64` in use.
     pub fn micros(&self, samples: u64) -> u64 {
         (u128::from(samples) * 1_000_000 / u128::from(self.sample_rate_hz.max(1))) as u64

@@ -1,0 +1,156 @@
+//! Where blocks live: in a directory of the stream's own, which is locked, or in anonymous memory files. This file knows
+//! names, locks and creation; what is written into a block is in `block_writer.rs`, what is found again in `recover.rs`.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use audio::Codec;
+use bytes::Bytes;
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+use crate::{OpenError, Position, index::Header, map};
+
+/// Name of the file whose lock says that the directory is taken.
+const LOCK_NAME: &str = "lock";
+/// Ending of index files.
+pub(crate) const INDEX_EXTENSION: &str = "idx";
+/// Longest stream key.
+const KEY_BYTES_MAX: usize = 64;
+
+/// Where one block lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Directory,
+    Memory,
+}
+
+/// Where the blocks of one log live.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub directory: Option<Directory>,
+}
+
+/// A stream's directory, ours as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    pub path: PathBuf,
+    pub key: String,
+    /// Holds the lock; the system lets go of it when the process ends, however it ends.
+    _lock: File,
+}
+
+/// A new block's files and its mapping.
+pub(crate) struct Files {
+    pub audio: File,
+    /// Its header is written; none for a block in memory.
+    pub index: Option<IndexFile>,
+    pub bytes: Bytes,
+}
+
+#[derive(Debug)]
+pub(crate) struct IndexFile {
+    pub file: File,
+    /// Length of what is written.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// Locks `dir/key`, making it where it is missing; with no `dir`, a store in memory.
+    pub fn open(dir: Option<&Path>, key: &str) -> Result<Self, OpenError> {
+        let directory = dir.map(|dir| Directory::open(dir, key)).transpose()?;
+        Ok(Store { directory })
+    }
+
+    /// Where a new block may go, the preferred place first.
+    pub fn places(&self) -> &'static [Place] {
+        if self.directory.is_some() { &[Place::Directory, Place::Memory] } else { &[Place::Memory] }
+    }
+
+    /// Makes an empty block that can hold `capacity` bytes. A failure leaves nothing behind.
+    pub fn create(&self, place: Place, header: &Header, capacity: usize) -> io::Result<Files> {
+        match (place, &self.directory) {
+            (Place::Directory, Some(directory)) => directory.create(header, capacity),
+            _ => create_in_memory(header, capacity),
+        }
+    }
+
+    /// Deletes the files of a block; who has them mapped reads on. A file that cannot be deleted is found again at the
+    /// next start and evicted then.
+    pub fn remove(&self, header: &Header) {
+        if let Some(directory) = &self.directory {
+            directory.remove(header.position, header.format.codec);
+        }
+    }
+}
+
+impl Directory {
+    fn open(dir: &Path, key: &str) -> Result<Self, OpenError> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+        if key.is_empty() || key.len() > KEY_BYTES_MAX || key.starts_with('.') || !key.bytes().all(allowed) {
+            return Err(OpenError::Key { key: key.to_owned() });
+        }
+        let path = dir.join(key);
+        fs::create_dir_all(&path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
+        let lock_path = path.join(LOCK_NAME);
+        let failed = |source| OpenError::Io { path: lock_path.clone(), source };
+        let lock =
+            OpenOptions::new().write(true).create(true).truncate(false).open(&lock_path).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Directory { path, key: key.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path }),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
+    pub fn audio_path(&self, position: Position, codec: Codec) -> PathBuf {
+        self.path.join(format!("{:020}.{}", position.0, codec.extension()))
+    }
+
+    pub fn index_path(&self, position: Position) -> PathBuf {
+        self.path.join(format!("{:020}.{INDEX_EXTENSION}", position.0))
+    }
+
+    /// Deletes the index first: audio without one is known as a leftover.
+    pub fn remove(&self, position: Position, codec: Codec) {
+        let _ = fs::remove_file(self.index_path(position));
+        let _ = fs::remove_file(self.audio_path(position, codec));
+    }
+
+    /// Files that exist already are not ours to touch: they make it fail.
+    fn create(&self, header: &Header, capacity: usize) -> io::Result<Files> {
+        let new = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path);
+        let audio_path = self.audio_path(header.position, header.format.codec);
+        let audio = new(&audio_path)?;
+        let index = match new(&self.index_path(header.position)) {
+            Ok(index) => index,
+            Err(error) => {
+                let _ = fs::remove_file(&audio_path);
+                return Err(error);
+            }
+        };
+        let head = header.encode(&self.key);
+        index.write_all_at(&head, 0).and_then(|()| map::map(&audio, capacity)).map_or_else(
+            |error| {
+                self.remove(header.position, header.format.codec);
+                Err(error)
+            },
+            |bytes| {
+                Ok(Files { audio, index: Some(IndexFile { file: index, bytes: head.len() as u64 }), bytes })
+            },
+        )
+    }
+}
+
+/// A mapping of full capacity costs address space only: pages come into being as they are written.
+fn create_in_memory(header: &Header, capacity: usize) -> io::Result<Files> {
+    let name = format!("rewind-{}", header.position);
+    let fd = memfd_create(name.as_str(), MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    // Readers of the mapping would die of a file that got shorter.
+    fcntl_add_seals(&fd, SealFlags::SHRINK)?;
+    let bytes = map::map(&fd, capacity)?;
+    Ok(Files { audio: File::from(fd), index: None, bytes })
+}

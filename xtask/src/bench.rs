@@ -1,0 +1,145 @@
+//! `cargo xtask bench`: this server, a null writer and Icecast one after the other under the same load, several times
+//! in turn, and their ratios. Absolute numbers belong to the machine; ratios of one run hold.
+//!
+//! `peer` starts the servers, `table` renders the medians.
+
+mod peer;
+mod table;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use crate::load::{self, Offsets, Outcome, Verify};
+use peer::Running;
+
+/// Burst of all peers: 2 s of the audio.
+const BURST_BYTES: usize = 32_000;
+/// Audio sent at once before the load: more than any burst.
+const FILL_LIVE: Duration = Duration::from_secs(10);
+/// The same for rewound listeners, who find their past in it.
+const FILL_REWOUND: Duration = Duration::from_secs(600);
+
+/// Options of `cargo xtask bench`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Listeners of each run
+    #[arg(long, default_value_t = 10_000)]
+    listeners: usize,
+    /// Seconds measured in each run
+    #[arg(long, default_value_t = 30.0)]
+    seconds: f64,
+    /// How often each case runs; medians are reported
+    #[arg(long, default_value_t = 3)]
+    repeats: usize,
+    /// Whom to measure
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "ours,icecast2,null")]
+    peers: Vec<Peer>,
+    /// A look instead of a measurement: 1000 listeners, 6 s, once
+    #[arg(long)]
+    quick: bool,
+    /// Also write all numbers to this file
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+/// Whom to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Peer {
+    /// This server.
+    Ours,
+    /// Debian's Icecast.
+    Icecast2,
+    /// `cargo xtask null-writer`.
+    Null,
+}
+
+/// One thing to measure.
+#[derive(Debug, PartialEq)]
+struct Case {
+    name: &'static str,
+    peer: Peer,
+    /// Seconds between two deliveries; Icecast has no such thing.
+    tick: f64,
+    offsets: Offsets,
+}
+
+impl Case {
+    const fn live(name: &'static str, peer: Peer, tick: f64) -> Self {
+        Self { name, peer, tick, offsets: Offsets::None }
+    }
+
+    fn fill(&self) -> Duration {
+        if self.offsets == Offsets::None { FILL_LIVE } else { FILL_REWOUND }
+    }
+}
+
+const NULL_1: Case = Case::live("null writer, 1 s", Peer::Null, 1.0);
+const NULL_2: Case = Case::live("null writer, 2 s", Peer::Null, 2.0);
+const OURS_1: Case = Case::live("ours, 1 s", Peer::Ours, 1.0);
+const OURS_2: Case = Case::live("ours, 2 s", Peer::Ours, 2.0);
+const REWOUND: Case = Case { name: "ours, 2 s, rewound", offsets: Offsets::Spread, ..OURS_2 };
+const ICECAST: Case = Case::live("icecast2", Peer::Icecast2, 0.0);
+/// In the order of a round.
+const CASES: [&Case; 6] = [&NULL_1, &OURS_1, &ICECAST, &NULL_2, &OURS_2, &REWOUND];
+
+/// All runs of one case.
+#[derive(Debug)]
+struct Measured {
+    case: &'static Case,
+    outcomes: Vec<Outcome>,
+}
+
+/// Measures all and prints a table.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    crate::raise_descriptor_limit()?;
+    let (listeners, seconds, repeats) =
+        if options.quick { (1000, 6.0, 1) } else { (options.listeners, options.seconds, options.repeats) };
+    if options.peers.contains(&Peer::Ours) {
+        peer::build_server()?;
+    }
+    let cases = CASES.into_iter().filter(|case| options.peers.contains(&case.peer));
+    let mut all: Vec<Measured> = cases.map(|case| Measured { case, outcomes: Vec::new() }).collect();
+    for round in 1..=repeats {
+        for measured in &mut all {
+            let outcome = measure(measured.case, listeners, seconds)?;
+            eprintln!("round {round} of {repeats}, {}\n{outcome}\n", measured.case.name);
+            measured.outcomes.push(outcome);
+        }
+    }
+    println!(
+        "{listeners} listeners, {seconds} s, medians of {repeats} runs in turn\n\n{}",
+        table::render(&all)
+    );
+    if let Some(path) = &options.json {
+        std::fs::write(path, format!("{:#}\n", to_json(&all)))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// One run: a new server, a source in real time, and the load.
+fn measure(case: &Case, listeners: usize, seconds: f64) -> anyhow::Result<Outcome> {
+    let running = Running::start(case.peer, case.tick, listeners)?;
+    let _source = running.feed(case.fill())?;
+    let options = load::Options {
+        url: running.url(),
+        listeners,
+        seconds,
+        connect_rate: 2000.0,
+        pid: Some(running.pid()),
+        offsets: case.offsets,
+        icy: false,
+        verify: Verify::Sampled,
+        json: false,
+    };
+    load::measure(&options)
+}
+
+fn to_json(all: &[Measured]) -> serde_json::Value {
+    let runs = |measured: &Measured| measured.outcomes.iter().map(Outcome::to_json).collect::<Vec<_>>();
+    all.iter().map(|measured| json!({ "case": measured.case.name, "runs": runs(measured) })).collect()
+}
