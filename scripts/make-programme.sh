@@ -18,7 +18,7 @@ VOICE_GAIN_DB=1.5
 MUSIC_GAIN_DB=5
 CHIME_PEAK_DB=-15
 # Seconds of music between two announcements: what the longest announcement leaves of 15 seconds.
-MUSIC_SECONDS=10.4
+MUSIC_SECONDS=10.2
 
 encode() { # WAV NAME
     lame --quiet --nores -t --cbr -b 64 -m j -q 0 --resample 44.1 "$1" "$clips/$2.mp3"
@@ -39,12 +39,12 @@ say() { # NAME TEXT
 
 # Two soft bells, a fifth apart, with the partials of a struck bar.
 chime() {
-    sox -D -n -r 44100 -c 1 "$work/low.wav" synth 1.3 sine D5 sine 1762 sine 3181 \
-        remix 1v0.8,2v0.16,3v0.04 fade l 0.008 1.3 1.28
-    sox -D -n -r 44100 -c 1 "$work/high.wav" synth 1.15 sine A5 sine 2640 sine 4767 \
-        remix 1v0.7,2v0.12,3v0.03 fade l 0.008 1.15 1.12 pad 0.14
+    sox -D -n -r 44100 -c 1 "$work/low.wav" synth 2.6 sine D5 sine 1762 sine 3181 \
+        remix 1v0.8,2v0.16,3v0.04 fade l 0.008 2.6 2.58
+    sox -D -n -r 44100 -c 1 "$work/high.wav" synth 2.3 sine A5 sine 2640 sine 4767 \
+        remix 1v0.7,2v0.12,3v0.03 fade l 0.008 2.3 2.28 pad 0.14
     sox -D -M "$work/low.wav" "$work/high.wav" "$work/chime.wav" \
-        remix 1v0.8,2v0.5 1v0.5,2v0.8 reverb 30 50 60 trim 0 1.15 norm "$CHIME_PEAK_DB" fade t 0 1.15 0.25
+        remix 1v0.8,2v0.5 1v0.5,2v0.8 reverb 30 50 60 trim 0 1.15 norm "$CHIME_PEAK_DB" fade t 0 1.15 0.35
     encode "$work/chime.wav" chime
 }
 

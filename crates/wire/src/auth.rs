@@ -4,7 +4,10 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use serde::{Serialize, Serializer};
 use subtle::ConstantTimeEq as _;
+
+use crate::text;
 
 /// A user name and a password.
 #[derive(Clone, PartialEq, Eq)]
@@ -29,14 +32,13 @@ pub fn basic(header: Option<&str>) -> Option<Credentials> {
     }
     let encoded = encoded.trim();
     let bytes = STANDARD.decode(encoded).or_else(|_| STANDARD_NO_PAD.decode(encoded)).ok()?;
-    let text = String::from_utf8(bytes)
-        .unwrap_or_else(|error| error.into_bytes().into_iter().map(char::from).collect());
+    let text = text::decode(&bytes);
     let (user, password) = text.split_once(':')?;
     Some(Credentials { user: user.to_owned(), password: password.to_owned() })
 }
 
 /// A text that is shown to nobody and compared in constant time.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
@@ -48,7 +50,7 @@ impl Secret {
         Secret(text)
     }
 
-    /// True if `given` is the secret. The time taken tells at most whether the lengths agree.
+    /// True if `given` is the secret, which is never empty. The time taken tells at most whether the lengths agree.
     pub fn matches(&self, given: &str) -> bool {
         !self.0.is_empty() && bool::from(self.0.as_bytes().ct_eq(given.as_bytes()))
     }
@@ -59,6 +61,14 @@ impl Secret {
     }
 }
 
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+    }
+}
+
+impl Eq for Secret {}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(Self::MASK)
@@ -68,6 +78,12 @@ impl fmt::Debug for Secret {
 impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(Self::MASK)
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(Self::MASK)
     }
 }
 
@@ -83,24 +99,39 @@ mod tests {
         assert_eq!(read("bAsIc  c291cmNlOnNyY3Bhc3M="), expected);
         assert_eq!(read("Basic c291cmNlOnNyY3Bhc3M"), expected);
         assert_eq!(read("Basic OmE6Yjpj"), Some((String::new(), "a:b:c".to_owned())));
+        assert_eq!(read("Basic Og=="), Some((String::new(), String::new())));
+        assert_eq!(read("Basic czpw5A=="), Some(("s".to_owned(), "pä".to_owned())));
     }
 
     #[test]
     fn anything_else_is_none() {
-        for header in
-            ["", "Basic", "Basic ", "Basic !!!", "Bearer c291cmNlOnNyY3Bhc3M=", "Basic bm9jb2xvbg=="]
-        {
+        let bearer = "Bearer c291cmNlOnNyY3Bhc3M=";
+        for header in ["", "Basic", "Basic ", "Basic !!!", "Basic YTpi=", bearer, "Basic bm9jb2xvbg=="] {
             assert_eq!(basic(Some(header)), None, "{header:?}");
         }
         assert_eq!(basic(None), None);
     }
 
     #[test]
-    fn secrets_show_nothing_and_match_only_themselves() {
+    fn secrets_match_only_themselves() {
+        let secret = |text: &str| Secret::new(text.to_owned());
+        assert!(secret("hackme").matches("hackme"));
+        for other in ["hackmE", "Hackme", "hackme ", "hackm", ""] {
+            assert!(!secret("hackme").matches(other), "{other:?}");
+            assert_ne!(secret("hackme"), secret(other));
+        }
+        assert_eq!(secret("hackme"), secret("hackme"));
+        assert!(!secret("").matches(""));
+    }
+
+    #[test]
+    fn secrets_and_passwords_are_not_shown() {
         let secret = Secret::new("hackme".to_owned());
         assert_eq!(format!("{secret} {secret:?}"), "*** ***");
-        assert!(secret.matches("hackme"));
-        assert!(!secret.matches("hackmE") && !secret.matches("hackme ") && !secret.matches(""));
-        assert!(!Secret::new(String::new()).matches(""));
+        assert_eq!(fmt::from_fn(|f| secret.serialize(f)).to_string(), "***");
+        assert_eq!(secret.expose(), "hackme");
+        let credentials = basic(Some("Basic YTpoYWNrbWU=")).unwrap();
+        assert_eq!(credentials.password, "hackme");
+        assert!(!format!("{credentials:?}").contains("hackme"));
     }
 }

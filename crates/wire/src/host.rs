@@ -4,7 +4,7 @@
 const HOST_MAX: usize = 255;
 
 /// `http://HOST` as the client knows it: by its `Host`, or by `X-Forwarded-Proto` and `X-Forwarded-Host` behind a proxy;
-/// else the `fallback`. A host with other characters than hosts have is not repeated.
+/// else the `fallback`, which the configuration gives. A host with other characters than hosts have is not repeated.
 pub fn public_base<'a>(
     header: impl Fn(&str) -> Option<&'a str>,
     behind_proxy: bool,
@@ -12,10 +12,11 @@ pub fn public_base<'a>(
 ) -> String {
     let forwarded = |name| if behind_proxy { header(name).and_then(first) } else { None };
     let scheme = match forwarded("x-forwarded-proto") {
-        Some("https") => "https",
+        Some(scheme) if scheme.eq_ignore_ascii_case("https") => "https",
         _ => "http",
     };
-    let host = forwarded("x-forwarded-host").or_else(|| header("host")).filter(|host| is_host(host));
+    let hosts = [forwarded("x-forwarded-host"), header("host")];
+    let host = hosts.into_iter().flatten().find(|host| is_host(host));
     format!("{scheme}://{}", host.or(fallback).unwrap_or("localhost"))
 }
 
@@ -32,7 +33,7 @@ fn is_host(host: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn base(headers: &[(&str, &'static str)], behind_proxy: bool, fallback: Option<&str>) -> String {
+    fn base(headers: &[(&str, &str)], behind_proxy: bool, fallback: Option<&str>) -> String {
         public_base(
             |name| headers.iter().find(|(found, _)| *found == name).map(|(_, value)| *value),
             behind_proxy,
@@ -53,18 +54,32 @@ mod tests {
 
     #[test]
     fn a_proxy_is_believed_only_where_there_is_one() {
-        let headers = [
-            ("host", "inner:8000"),
-            ("x-forwarded-proto", "https"),
-            ("x-forwarded-host", "radio.example, x"),
-        ];
-        assert_eq!(base(&headers, true, None), "https://radio.example");
-        assert_eq!(base(&headers, false, None), "http://inner:8000");
+        let headers = |scheme, host| {
+            [("host", "inner:8000"), ("x-forwarded-proto", scheme), ("x-forwarded-host", host)]
+        };
+        for (scheme, host, expected) in [
+            ("https", "radio.example, x", "https://radio.example"),
+            ("HTTPS, http", " radio.example:8443 ", "https://radio.example:8443"),
+            ("http", "radio.example", "http://radio.example"),
+            ("javascript", "radio.example", "http://radio.example"),
+            ("https", "a b", "https://inner:8000"),
+            ("https", "", "https://inner:8000"),
+        ] {
+            assert_eq!(base(&headers(scheme, host), true, None), expected, "{scheme} {host}");
+            assert_eq!(base(&headers(scheme, host), false, None), "http://inner:8000");
+        }
+    }
+
+    #[test]
+    fn a_host_has_a_longest() {
+        let longest = "h".repeat(HOST_MAX);
+        assert_eq!(base(&[("host", &longest)], false, None), format!("http://{longest}"));
+        assert_eq!(base(&[("host", &(longest + "h"))], false, None), "http://localhost");
     }
 
     #[test]
     fn what_is_no_host_is_not_repeated() {
-        for host in ["", "a b", "a/b", "a\"><script>", "a\r\nb", "é"] {
+        for host in ["", "a b", "a/b", "user@a", "a?b", "a#b", "a\\b", "a\"><script>", "a\r\nb", "é"] {
             assert_eq!(base(&[("host", host)], false, Some("safe")), "http://safe", "{host:?}");
         }
     }

@@ -8,10 +8,16 @@
 
 use bytes::Bytes;
 
+use crate::text;
+
 /// The block that says "unchanged".
 pub const EMPTY_BLOCK: &[u8] = &[0];
 /// Longest text of a block: its first byte counts units of 16 bytes.
 const TEXT_BYTES_MAX: usize = 255 * 16;
+/// Longest URL of a block: it leaves the title as much room.
+const URL_BYTES_MAX: usize = TEXT_BYTES_MAX / 2;
+/// What a block says besides its two texts.
+const FRAME: &str = "StreamTitle='';StreamUrl='';";
 
 /// What is being played.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,11 +28,12 @@ pub struct Metadata {
     pub url: String,
 }
 
-/// A block with both fields, at most 4,081 bytes: a long title is cut at a character.
+/// A block with both fields, at most 4,081 bytes: a long title is cut at a character. A URL beyond 2,040 bytes is left
+/// out: cut, it would lead elsewhere.
 pub fn encode_block(metadata: &Metadata) -> Bytes {
-    let frame = "StreamTitle='';StreamUrl='';".len();
-    let url = cut(&metadata.url, TEXT_BYTES_MAX - frame);
-    let title = cut(&metadata.title, TEXT_BYTES_MAX - frame - url.len());
+    let url = if metadata.url.len() > URL_BYTES_MAX { "" } else { &metadata.url };
+    let title_bytes_max = TEXT_BYTES_MAX - FRAME.len() - url.len();
+    let title = &metadata.title[..metadata.title.floor_char_boundary(title_bytes_max)];
     let text = format!("StreamTitle='{title}';StreamUrl='{url}';");
     let units = text.len().div_ceil(16);
     let mut block = Vec::with_capacity(1 + units * 16);
@@ -34,10 +41,6 @@ pub fn encode_block(metadata: &Metadata) -> Bytes {
     block.extend_from_slice(text.as_bytes());
     block.resize(1 + units * 16, 0);
     block.into()
-}
-
-fn cut(text: &str, bytes_max: usize) -> &str {
-    &text[..text.floor_char_boundary(bytes_max)]
 }
 
 /// What a reader finds.
@@ -111,18 +114,23 @@ impl Reader {
     }
 }
 
-/// Reads the text of a block; fields that are not there are empty.
+/// Reads the text of a block, fields in any order; those that are not there are empty. A text whose end was cut off goes
+/// to the end of the block.
 pub fn parse_text(text: &[u8]) -> Metadata {
-    let text = String::from_utf8_lossy(text);
-    let field = |name: &str| {
-        let start = text.find(name)? + name.len();
-        let length = text[start..].find("';")?;
-        Some(text[start..start + length].to_owned())
-    };
-    Metadata {
-        title: field("StreamTitle='").unwrap_or_default(),
-        url: field("StreamUrl='").unwrap_or_default(),
+    let padding = text.iter().rev().take_while(|&&byte| byte == 0).count();
+    let text = text::decode(&text[..text.len() - padding]);
+    let mut metadata = Metadata::default();
+    let mut rest = text.as_str();
+    while let Some((name, behind)) = rest.split_once("='") {
+        let (value, next) = behind.split_once("';").unwrap_or((behind, ""));
+        match name.trim() {
+            "StreamTitle" => metadata.title = value.to_owned(),
+            "StreamUrl" => metadata.url = value.to_owned(),
+            _ => {}
+        }
+        rest = next;
     }
+    metadata
 }
 
 #[cfg(test)]
@@ -130,6 +138,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::metadata::clean;
 
     fn metadata(title: &str, url: &str) -> Metadata {
         Metadata { title: title.to_owned(), url: url.to_owned() }
@@ -137,33 +146,83 @@ mod tests {
 
     #[test]
     fn a_block_is_padded_to_sixteen_bytes() {
-        let block = encode_block(&metadata("Björk - Jóga", "http://u"));
-        let text = "StreamTitle='Björk - Jóga';StreamUrl='http://u';";
-        assert_eq!(block[0], 4);
-        assert_eq!(block.len(), 1 + 64);
-        assert_eq!(&block[1..=text.len()], text.as_bytes());
-        assert!(block[1 + text.len()..].iter().all(|&byte| byte == 0));
+        for (title, url, units) in
+            [("", "", 2), ("1234", "", 2), ("12345", "", 3), ("Björk - Jóga", "http://u", 4)]
+        {
+            let text = format!("StreamTitle='{title}';StreamUrl='{url}';");
+            let mut expected = vec![units];
+            expected.extend_from_slice(text.as_bytes());
+            expected.resize(1 + usize::from(units) * 16, 0);
+            assert_eq!(encode_block(&metadata(title, url)), expected, "{title}");
+        }
     }
 
     #[test]
     fn a_long_title_is_cut_at_a_character() {
-        let block = encode_block(&metadata(&"é".repeat(3_000), ""));
-        assert_eq!((block[0], block.len()), (255, 4_081));
-        let read = parse_text(&block[1..]);
-        assert_eq!(read.title, "é".repeat((4_080 - 28) / 2));
+        let room = TEXT_BYTES_MAX - FRAME.len();
+        let longest = "é".repeat(room / 2);
+        for title in [longest.clone(), longest.clone() + "é", longest.repeat(2)] {
+            let block = encode_block(&metadata(&title, ""));
+            assert_eq!((block[0], block.len()), (255, 4_081));
+            assert_eq!(parse_text(&block[1..]), metadata(&longest, ""));
+        }
+        // An odd place: half a character does not fit.
+        let block = encode_block(&metadata(&("x".to_owned() + &longest), ""));
+        assert_eq!(parse_text(&block[1..]).title, "x".to_owned() + &longest[..room - 2]);
     }
 
     #[test]
-    fn an_apostrophe_stays() {
-        assert_eq!(parse_text(&encode_block(&metadata("It's", ""))[1..]), metadata("It's", ""));
+    fn a_url_that_is_too_long_is_left_out_and_the_title_stays() {
+        let url = "u".repeat(URL_BYTES_MAX);
+        let title = "t".repeat(TEXT_BYTES_MAX);
+        let read = |url: &str| parse_text(&encode_block(&metadata(&title, url))[1..]);
+        let room = TEXT_BYTES_MAX - FRAME.len();
+        assert_eq!(read(&url), metadata(&title[..room - URL_BYTES_MAX], &url));
+        assert_eq!(read(&(url + "u")), metadata(&title[..room], ""));
+    }
+
+    #[test]
+    fn blocks_of_other_servers_are_read() {
+        for (text, title, url) in [
+            (&b"StreamTitle='A - B';\0\0\0"[..], "A - B", ""),
+            (b"StreamUrl='http://u';StreamTitle='A';", "A", "http://u"),
+            (b"StreamTitle='It's';StreamUrl='';adw_ad='true';", "It's", ""),
+            (b"StreamTitle='Bj\xf6rk';", "Björk", ""),
+            (b"StreamTitle='x' StreamUrl='evil';", "x' StreamUrl='evil", ""),
+            (b"StreamTitle='cut of", "cut of", ""),
+            (b"StreamTitle='A'; StreamUrl='u';", "A", "u"),
+            (b"StreamTitle=A;", "", ""),
+            (b"", "", ""),
+        ] {
+            assert_eq!(parse_text(text), metadata(title, url));
+        }
+    }
+
+    #[test]
+    fn the_counter_runs_over_audio_only() {
+        let mut events = Vec::new();
+        let mut reader = Reader::new(2);
+        let block = encode_block(&metadata("t", ""));
+        let sent = [b"ab".as_slice(), &block, b"cd", EMPTY_BLOCK, b"e"].concat();
+        reader.read(&sent, |event| {
+            events.push(match event {
+                Event::Audio(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+                Event::Metadata(metadata) => format!("title {}", metadata.title),
+            });
+        });
+        assert_eq!(events, ["ab", "title t", "cd", "e"]);
+    }
+
+    fn metaint() -> impl Strategy<Value = usize> {
+        prop_oneof![1_usize..64, 1_usize..=70_000, Just(70_000)]
     }
 
     proptest! {
         #[test]
         fn what_was_framed_is_read_again_however_it_is_split(
-            metaint in 1_usize..5_000,
-            blocks in proptest::collection::vec("[a-zé]{0,40}", 1..6),
-            split in 1_usize..700,
+            metaint in metaint(),
+            blocks in proptest::collection::vec("[a-zé']{0,40}", 1..6),
+            splits in proptest::collection::vec(prop_oneof![1_usize..20, 1_usize..70_000], 1..20),
         ) {
             let (mut sent, mut audio, mut titles) = (Vec::new(), Vec::new(), Vec::new());
             for title in &blocks {
@@ -178,14 +237,40 @@ mod tests {
                 }
             }
             let (mut reader, mut heard, mut read) = (Reader::new(metaint), Vec::new(), Vec::new());
-            for piece in sent.chunks(split) {
+            let mut rest = sent.as_slice();
+            for split in splits.into_iter().cycle() {
+                let (piece, behind) = rest.split_at(split.min(rest.len()));
                 reader.read(piece, |event| match event {
                     Event::Audio(bytes) => heard.extend_from_slice(bytes),
                     Event::Metadata(metadata) => read.push(metadata.title),
                 });
+                rest = behind;
+                if rest.is_empty() {
+                    break;
+                }
             }
             prop_assert_eq!(heard, audio);
             prop_assert_eq!(read, titles);
+        }
+
+        #[test]
+        fn clean_texts_come_back_whole(title in "\\PC{0,60}", url in "\\PC{0,60}") {
+            let said = metadata(&clean(&title), &clean(&url));
+            prop_assert_eq!(parse_text(&encode_block(&said)[1..]), said);
+        }
+
+        #[test]
+        fn all_audio_and_no_more_is_found_in_any_bytes(
+            metaint in 1_usize..40,
+            bytes in proptest::collection::vec(any::<u8>(), 0..400),
+        ) {
+            let mut at_once = Vec::new();
+            Reader::new(metaint).read(&bytes, |event| if let Event::Audio(audio) = event { at_once.extend_from_slice(audio) });
+            let (mut reader, mut one_by_one) = (Reader::new(metaint), Vec::new());
+            for byte in bytes.chunks(1) {
+                reader.read(byte, |event| if let Event::Audio(audio) = event { one_by_one.extend_from_slice(audio) });
+            }
+            prop_assert_eq!(at_once, one_by_one);
         }
     }
 }

@@ -3,8 +3,9 @@
 //! RFC 3339; unix seconds or milliseconds; `-3600`, seconds before now; `HH:MM[:SS]`, its most recent occurrence; a
 //! local date and time. The last two are in a zone, where daylight saving makes some local times ambiguous or missing:
 //! the first of two unless `fold` says the second; a missing one by the offset before the jump (RFC 5545, 3.3.5).
+//! Instants lie in the years 1970 to 9999.
 
-use jiff::civil::{DateTime, Time};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,6 +13,11 @@ use jiff::{SignedDuration, Timestamp};
 const MILLISECOND_DIGITS: usize = 12;
 /// Farthest distance before now: longer than any rewind buffer.
 const BACK_SECONDS_MAX: f64 = 10.0 * 366.0 * 86_400.0;
+/// Days on which a time of day is looked for: today, yesterday, and one more where a zone once left out a whole day.
+const DAYS_BACK_MAX: usize = 3;
+
+/// Most characters of a wrong text that its error repeats.
+const SHOWN_MAX: usize = 64;
 
 /// A text that is no instant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,7 +26,7 @@ const BACK_SECONDS_MAX: f64 = 10.0 * 366.0 * 86_400.0;
 )]
 pub struct InstantError(String);
 
-/// Reads an instant.
+/// Reads an instant, with a precision of a microsecond; `fold` takes the second of two equal local times.
 ///
 /// # Errors
 /// A text that is none, or one that is out of bounds.
@@ -29,8 +35,9 @@ pub fn parse(text: &str, now: Timestamp, zone: &TimeZone, fold: bool) -> Result<
     parse_absolute(text)
         .or_else(|| parse_before(text, now))
         .or_else(|| parse_time_of_day(text, now, zone, fold))
-        .or_else(|| text.parse::<DateTime>().ok().and_then(|local| resolve(local, zone, fold)))
-        .ok_or_else(|| InstantError(text.chars().take(64).collect()))
+        .or_else(|| text.parse().ok().and_then(|local| resolve(local, zone, fold)))
+        .filter(|instant| *instant >= Timestamp::UNIX_EPOCH)
+        .ok_or_else(|| InstantError(text.chars().take(SHOWN_MAX).collect()))
 }
 
 /// True for a text that means the same instant tomorrow and in any zone.
@@ -39,13 +46,19 @@ pub fn is_absolute(text: &str) -> bool {
 }
 
 fn parse_absolute(text: &str) -> Option<Timestamp> {
-    let whole = text.split('.').next().unwrap_or_default();
-    if !whole.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+    if is_number(text) {
         let number: f64 = text.parse().ok()?;
-        let seconds = if whole.len() >= MILLISECOND_DIGITS { number / 1e3 } else { number };
-        return Timestamp::from_microsecond((seconds * 1e6).round() as i64).ok();
+        let digits = text.split('.').next().map_or(0, str::len);
+        let scale = if digits < MILLISECOND_DIGITS { 1e6 } else { 1e3 };
+        return Timestamp::from_microsecond((number * scale).round() as i64).ok();
     }
     text.parse().ok().or_else(|| with_plus(text)?.parse().ok())
+}
+
+/// Digits, with or without a fraction.
+fn is_number(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_digit())
+        && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
 }
 
 /// `2026-11-23T09:00:00 01:00`, where a query's `+` was read as a blank.
@@ -55,14 +68,8 @@ fn with_plus(text: &str) -> Option<String> {
 }
 
 fn parse_before(text: &str, now: Timestamp) -> Option<Timestamp> {
-    let seconds: f64 = text
-        .strip_prefix('-')
-        .filter(|rest| rest.starts_with(|it: char| it.is_ascii_digit()))?
-        .parse()
-        .ok()?;
-    if !(0.0..=BACK_SECONDS_MAX).contains(&seconds) {
-        return None;
-    }
+    let number = text.strip_prefix('-').filter(|rest| is_number(rest))?;
+    let seconds = number.parse().ok().filter(|seconds: &f64| *seconds <= BACK_SECONDS_MAX)?;
     now.checked_sub(SignedDuration::from_micros((seconds * 1e6).round() as i64)).ok()
 }
 
@@ -70,8 +77,11 @@ fn parse_time_of_day(text: &str, now: Timestamp, zone: &TimeZone, fold: bool) ->
     let is_time = matches!(text.len(), 5 | 8) && text.as_bytes()[2] == b':';
     let time: Time = if is_time { text.parse().ok()? } else { return None };
     let today = zone.to_datetime(now).date();
-    let on = |date: jiff::civil::Date| resolve(date.to_datetime(time), zone, fold);
-    on(today).filter(|instant| *instant <= now).or_else(|| on(today.yesterday().ok()?))
+    let days = std::iter::successors(Some(today), |day: &Date| day.yesterday().ok()).take(DAYS_BACK_MAX);
+    // The second of two may be still to come when the first has been.
+    let mut instants =
+        days.flat_map(|day| [fold, false].map(|fold| resolve(day.to_datetime(time), zone, fold)));
+    instants.find_map(|instant| instant.filter(|instant| *instant <= now))
 }
 
 fn resolve(local: DateTime, zone: &TimeZone, fold: bool) -> Option<Timestamp> {
@@ -84,6 +94,8 @@ fn resolve(local: DateTime, zone: &TimeZone, fold: bool) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NOW: &str = "2026-11-23T10:30:00Z";
@@ -121,12 +133,29 @@ mod tests {
 
     #[test]
     fn daylight_saving_is_resolved() {
-        // Two o'clock comes twice on 25 October 2026, and not at all on 29 March 2026.
-        let autumn = "2026-10-25T12:00:00Z";
-        assert_eq!(berlin("02:30", autumn, false), at("2026-10-25T00:30:00Z"));
-        assert_eq!(berlin("02:30", autumn, true), at("2026-10-25T01:30:00Z"));
-        assert_eq!(berlin("02:30", "2026-03-29T12:00:00Z", false), at("2026-03-29T01:30:00Z"));
-        assert_eq!(berlin("2026-03-29T02:30", NOW, true), at("2026-03-29T01:30:00Z"));
+        // In Berlin, two o'clock comes twice on 25 October 2026, and not at all on 29 March 2026.
+        for (text, now, fold, expected) in [
+            ("02:30", "2026-10-25T12:00:00Z", false, "2026-10-25T00:30:00Z"),
+            ("02:30", "2026-10-25T12:00:00Z", true, "2026-10-25T01:30:00Z"),
+            ("2026-10-25T02:30", NOW, false, "2026-10-25T00:30:00Z"),
+            ("2026-10-25T02:30", NOW, true, "2026-10-25T01:30:00Z"),
+            // Between the two, the first is the most recent.
+            ("02:30", "2026-10-25T01:00:00Z", true, "2026-10-25T00:30:00Z"),
+            ("02:30", "2026-10-25T00:29:59Z", false, "2026-10-24T00:30:00Z"),
+            ("02:30", "2026-03-29T12:00:00Z", false, "2026-03-29T01:30:00Z"),
+            ("02:30", "2026-03-29T01:29:59Z", false, "2026-03-28T01:30:00Z"),
+            ("2026-03-29T02:30", NOW, true, "2026-03-29T01:30:00Z"),
+        ] {
+            assert_eq!(berlin(text, now, fold), at(expected), "{text} at {now}");
+        }
+    }
+
+    #[test]
+    fn a_day_that_a_zone_left_out_is_passed_over() {
+        // Samoa went from 29 to 31 December 2011.
+        let apia = TimeZone::get("Pacific/Apia").unwrap();
+        let now = at("2011-12-31T01:00:00+14:00");
+        assert_eq!(parse("02:00", now, &apia, false), Ok(at("2011-12-29T02:00:00-10:00")));
     }
 
     #[test]
@@ -137,20 +166,44 @@ mod tests {
             "noon",
             "25:00",
             "9:00",
-            "-",
-            "--5",
-            "-1e99",
-            "-inf",
-            "nan",
-            "1.2.3",
-            "2026-13-01T00:00:00Z",
-            "99999999999999999999",
             "12:60",
             "é:é",
+            "-",
+            "--5",
+            "-1e3",
+            "-inf",
+            "-.5",
+            "+5",
+            "nan",
+            "1e9",
+            ".5",
+            "1.2.3",
+            "2026-13-01T00:00:00Z",
+            "2026-11-31",
+            "99999999999999999999",
+            "T09:00 01:00",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }
         assert!(parse("noon").unwrap_err().to_string().starts_with("\"noon\" is no instant: use 2026-"));
+        let InstantError(shown) = parse(&"x".repeat(1_000)).unwrap_err();
+        assert_eq!(shown.len(), SHOWN_MAX);
+    }
+
+    #[test]
+    fn every_bound_holds_at_its_edge() {
+        let read = |text: &str| parse(text, at(NOW), &TimeZone::UTC, false).ok();
+        assert_eq!(read("0"), Some(Timestamp::UNIX_EPOCH));
+        assert_eq!(read("1970-01-01T00:00:00Z"), Some(Timestamp::UNIX_EPOCH));
+        assert_eq!(read("1969-12-31T23:59:59Z"), None);
+        assert_eq!(read("9999-12-30T22:00:00Z"), Some(Timestamp::MAX.round(jiff::Unit::Hour).unwrap()));
+        assert_eq!(read("9999-12-31T23:59:59Z"), None);
+        assert_eq!(read("-316224000"), Some(at("2016-11-15T10:30:00Z")));
+        assert_eq!(read("-316224000.001"), None);
+        // Eleven digits are seconds, twelve are milliseconds.
+        assert_eq!(read("99999999999"), Some(at("5138-11-16T09:46:39Z")));
+        assert_eq!(read("100000000000"), Some(at("1973-03-03T09:46:40Z")));
+        assert_eq!(read("1795424400.123456"), Some(at("2026-11-23T09:00:00.123456Z")));
     }
 
     #[test]
@@ -160,6 +213,28 @@ mod tests {
         }
         for text in ["-3600", "09:00", "2026-11-23T09:00", "noon"] {
             assert!(!is_absolute(text), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_time_of_day_is_never_in_the_future_nor_long_ago(
+            zone in proptest::sample::select(&["Europe/Berlin", "America/St_Johns", "Pacific/Apia", "UTC"][..]),
+            now in 1_300_000_000_i64..2_000_000_000,
+            (hour, minute) in (0..24, 0..60),
+            fold: bool,
+        ) {
+            let now = Timestamp::from_second(now).unwrap();
+            let zone = TimeZone::get(zone).unwrap();
+            let instant = parse(&format!("{hour:02}:{minute:02}"), now, &zone, fold).unwrap();
+            let ago = now.duration_since(instant);
+            prop_assert!(!ago.is_negative() && ago < SignedDuration::from_hours(49), "{ago:?}");
+        }
+
+        #[test]
+        fn no_text_panics(text in "[-0-9:.TZ+ eéinf]{0,30}") {
+            // That it returns is the fact.
+            let _ = parse(&text, at(NOW), &TimeZone::UTC, true);
         }
     }
 }

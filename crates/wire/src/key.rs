@@ -43,7 +43,7 @@ pub fn check(key: &str) -> Result<(), KeyError> {
 /// Checks the key of a mount: like a stream's, with `/` between parts.
 ///
 /// # Errors
-/// As [`check`].
+/// As [`check`]; the server's own names are free, for no route is on the source port.
 pub fn check_mount(key: &str) -> Result<(), KeyError> {
     if key.len() > KEY_MAX {
         return Err(KeyError::Form);
@@ -72,13 +72,37 @@ mod tests {
         for key in ["", ".", "..", ".hidden", "a b", "a/b", "x(", "é", "a\0", &"k".repeat(KEY_MAX + 1)] {
             assert_eq!(check(key), Err(KeyError::Form), "{key}");
         }
-        assert_eq!(check("api"), Err(KeyError::Reserved));
+    }
+
+    #[test]
+    fn the_servers_own_names_are_no_keys() {
+        for key in RESERVED {
+            assert_eq!(check(key), Err(KeyError::Reserved), "{key}");
+            assert_eq!(check(&format!("{key}2")), Ok(()), "{key}");
+        }
+        for key in ["constructor", "__proto__", "API"] {
+            assert_eq!(check(key), Ok(()), "{key}");
+        }
     }
 
     #[test]
     fn mounts_may_have_parts() {
-        assert_eq!(check_mount("live/main"), Ok(()));
-        assert_eq!(check_mount("live/"), Err(KeyError::Form));
-        assert_eq!(check_mount("live/../x"), Err(KeyError::Form));
+        let longest = format!("live/{}", "k".repeat(KEY_MAX - 5));
+        for key in ["test", "live/main", "a/b/c.mp3", "admin/metadata", &longest] {
+            assert_eq!(check_mount(key), Ok(()), "{key}");
+        }
+        for key in [
+            "",
+            "/",
+            "/live",
+            "live/",
+            "live//main",
+            "live/../x",
+            "live/.x",
+            "live main",
+            &(longest.clone() + "k"),
+        ] {
+            assert_eq!(check_mount(key), Err(KeyError::Form), "{key}");
+        }
     }
 }

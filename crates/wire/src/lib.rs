@@ -14,4 +14,6 @@ pub mod listen;
 pub mod metadata;
 pub mod path;
 pub mod playlist;
+pub mod range;
 pub mod source;
+mod text;

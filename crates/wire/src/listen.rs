@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::instant::{self, InstantError};
+use crate::metadata::clean;
 use crate::path::Query;
 
 /// Longest distance or span that is asked for; longer ones are this long.
@@ -52,10 +53,11 @@ impl ListenPath {
     }
 }
 
-/// What SHOUTcast players put behind a mount means nothing.
+/// What SHOUTcast players put behind a mount means nothing. A lone `/` stays: `//` is no name of the root, as URLs that
+/// begin so lead to another host.
 fn strip_additions(rest: &str) -> &str {
     let name = rest.split(';').next().unwrap_or_default();
-    name.strip_suffix('/').unwrap_or(name)
+    name.strip_suffix('/').filter(|name| !name.is_empty()).unwrap_or(name)
 }
 
 fn is_name(name: &str) -> bool {
@@ -95,6 +97,12 @@ pub struct ListenQuery {
     pub pump: Option<Pump>,
     /// Whether an instant that is not there is an error rather than the nearest that is.
     pub strict: bool,
+    /// `session_id`: what the listener calls its session.
+    pub session_id: Option<String>,
+    /// `ua`: what the listener says of its player, besides its user agent.
+    pub ua: Option<String>,
+    /// Whether it wants no preroll.
+    pub preskip: bool,
 }
 
 /// Why a query cannot be answered.
@@ -146,8 +154,15 @@ impl ListenQuery {
         let end = find_end(start, instant("end")?, strict_seconds(query, "duration")?)?;
         let length = lenient(query, "pump").filter(|length| !length.is_zero());
         let pump = length.map(|length| Pump { length, from: lenient(query, "from") });
-        Ok(ListenQuery { start, end, pump, strict: query.get("strict") == Some("1") })
+        let (strict, preskip) = (query.get("strict") == Some("1"), query.get("preskip") == Some("1"));
+        let (session_id, ua) = (label(query, "session_id"), label(query, "ua"));
+        Ok(ListenQuery { start, end, pump, strict, session_id, ua, preskip })
     }
+}
+
+/// A text that goes to logs and other servers.
+fn label(query: &Query, name: &str) -> Option<String> {
+    query.get(name).map(clean).filter(|text| !text.is_empty())
 }
 
 fn parse_instant(
@@ -194,6 +209,8 @@ fn strict_seconds(query: &Query, name: &'static str) -> Result<Option<Duration>,
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -217,13 +234,24 @@ mod tests {
         for path in ["/", "/;", "/;stream.nsv"] {
             assert_eq!(ListenPath::decode(path), ListenPath::Root, "{path}");
         }
-        assert_eq!(ListenPath::decode("/a.mp3.pls"), ListenPath::Pls("a.mp3".to_owned()));
-        assert_eq!(ListenPath::decode("/listen.pls"), ListenPath::RootPls);
-        assert_eq!(ListenPath::decode("/listen.m3u"), ListenPath::RootM3u);
-        assert_eq!(ListenPath::decode("/test.m3u"), ListenPath::M3u("test".to_owned()));
-        assert_eq!(ListenPath::decode("/test.xspf"), ListenPath::Xspf("test".to_owned()));
-        for path in ["", "test", "/a/b", "/../test", "/.pls/x"] {
+        for path in ["", "test", "*", "//", "//;x", "//test", "/test//", "/a/b", "/../test", "/.pls/x"] {
             assert_eq!(ListenPath::decode(path), ListenPath::Other, "{path}");
+        }
+    }
+
+    #[test]
+    fn playlists_are_told_by_their_suffix() {
+        for (path, expected) in [
+            ("/test.pls", ListenPath::Pls("test".to_owned())),
+            ("/a.mp3.pls", ListenPath::Pls("a.mp3".to_owned())),
+            ("/test.m3u", ListenPath::M3u("test".to_owned())),
+            ("/test.xspf", ListenPath::Xspf("test".to_owned())),
+            ("/listen.pls", ListenPath::RootPls),
+            ("/listen.m3u", ListenPath::RootM3u),
+            ("/.pls", ListenPath::Stream(".pls".to_owned())),
+            ("/test.m3u8", ListenPath::Stream("test.m3u8".to_owned())),
+        ] {
+            assert_eq!(ListenPath::decode(path), expected, "{path}");
         }
     }
 
@@ -240,14 +268,17 @@ mod tests {
             "offset=",
             "offset[a][b]=1",
             "pump=x&from=y",
+            "pump=0",
+            "pump=-1&from=60",
+            "from=60",
         ] {
             let query = decode(text).unwrap();
             assert_eq!((query.start, query.pump), (Start::Live, None), "{text}");
         }
-        assert_eq!(
-            decode("offset=1e300").unwrap().start,
-            Start::Offset(Duration::from_secs_f64(SECONDS_MAX))
-        );
+        let longest = Start::Offset(Duration::from_secs_f64(SECONDS_MAX));
+        for text in ["offset=316224000", "offset=316224001", "offset=1e300"] {
+            assert_eq!(decode(text).unwrap().start, longest, "{text}");
+        }
         let pump = Pump { length: 10 * SECOND, from: Some(60 * SECOND) };
         assert_eq!(decode("from=60&pump=10").unwrap().pump, Some(pump));
         assert_eq!(decode("pump=10").unwrap().pump, Some(Pump { from: None, ..pump }));
@@ -255,21 +286,82 @@ mod tests {
 
     #[test]
     fn newer_parameters_are_taken_at_their_word() {
-        let query = decode("start=09:00&end=09:30").unwrap();
-        assert_eq!(query.start, Start::At(at("2026-11-23T09:00:00Z")));
-        assert_eq!(query.end, Some(at("2026-11-23T09:30:00Z")));
-        assert_eq!(decode("start=09:00&duration=90").unwrap().end, Some(at("2026-11-23T09:01:30Z")));
-        assert_eq!(decode("delay=30").unwrap().start, Start::Delay(30 * SECOND));
-        assert_eq!(
-            decode("start=10:00&tz=Europe/Berlin").unwrap().start,
-            Start::At(at("2026-11-23T09:00:00Z"))
-        );
+        let nine = Start::At(at("2026-11-23T09:00:00Z"));
+        for (text, start, end) in [
+            ("start=09:00", nine, None),
+            ("start=09:00&end=09:30", nine, Some("2026-11-23T09:30:00Z")),
+            ("start=09:00&duration=90", nine, Some("2026-11-23T09:01:30Z")),
+            ("start=09:00&duration=0.000001", nine, Some("2026-11-23T09:00:00.000001Z")),
+            ("start=09:00&end=-60&duration=90", nine, Some("2026-11-23T10:29:00Z")),
+            ("start=-5400&end=2026-11-23T12:00:00 01:00", nine, Some("2026-11-23T11:00:00Z")),
+            ("start=10:00&tz=Europe/Berlin", nine, None),
+            ("start=09:00&offset=60&delay=30", nine, None),
+            ("delay=30", Start::Delay(30 * SECOND), None),
+            ("offset=60&delay=30", Start::Offset(60 * SECOND), None),
+            ("start=02:30&tz=Europe/Berlin&fold=1", Start::At(at("2026-11-23T01:30:00Z")), None),
+        ] {
+            let query = decode(text).unwrap();
+            assert_eq!((query.start, query.end), (start, end.map(at)), "{text}");
+        }
         assert!(decode("start=09:00&strict=1").unwrap().strict);
-        assert_eq!(decode("delay=x"), Err(QueryError::Seconds { name: "delay" }));
-        assert_eq!(decode("start=09:00&duration=-1"), Err(QueryError::Seconds { name: "duration" }));
-        assert_eq!(decode("start=09:00&end=08:00"), Err(QueryError::EndBeforeStart));
-        assert_eq!(decode("end=08:00"), Err(QueryError::EndWithoutStart));
-        assert_eq!(decode("start=09:00&tz=Mars/Base"), Err(QueryError::Zone));
-        assert!(decode("start=soon").unwrap_err().to_string().starts_with("start: \"soon\" is no instant"));
+        assert!(!decode("start=09:00&strict=0").unwrap().strict);
+    }
+
+    #[test]
+    fn nonsense_in_newer_parameters_is_an_error_with_a_reason() {
+        let seconds = |name| QueryError::Seconds { name };
+        for (text, error) in [
+            ("delay=x", seconds("delay")),
+            ("delay=-1", seconds("delay")),
+            ("start=09:00&delay=", seconds("delay")),
+            ("start=09:00&duration=-1", seconds("duration")),
+            ("start=09:00&duration=inf", seconds("duration")),
+            ("start=09:00&duration=0", QueryError::EndBeforeStart),
+            ("start=09:00&end=09:00", QueryError::EndBeforeStart),
+            ("start=09:00&end=08:00", QueryError::EndBeforeStart),
+            ("end=08:00", QueryError::EndWithoutStart),
+            ("duration=60&offset=60", QueryError::EndWithoutStart),
+            ("start=09:00&tz=Mars/Base", QueryError::Zone),
+            ("tz=", QueryError::Zone),
+        ] {
+            assert_eq!(decode(text), Err(error), "{text}");
+        }
+        for (text, reason) in [
+            ("start=soon", "start: \"soon\" is no instant"),
+            ("start=", "start: \"\" is no"),
+            ("start=0&end=x", "end: \"x\" is no"),
+        ] {
+            assert!(decode(text).unwrap_err().to_string().starts_with(reason), "{text}");
+        }
+        assert_eq!(seconds("delay").to_string(), "delay must be a number of seconds, 0 or more");
+    }
+
+    #[test]
+    fn what_listeners_say_of_themselves_is_cleaned() {
+        let query = decode("session_id=a-1%0d%0ab&ua=Player%2F2&preskip=1").unwrap();
+        assert_eq!(query.session_id.as_deref(), Some("a-1 b"));
+        assert_eq!(query.ua.as_deref(), Some("Player/2"));
+        assert!(query.preskip);
+        let query = decode("session_id=&ua=%00&preskip=0").unwrap();
+        assert_eq!((query.session_id, query.ua, query.preskip), (None, None, false));
+    }
+
+    proptest! {
+        #[test]
+        fn an_end_is_always_behind_its_start(
+            start in "-[0-9]{1,9}|[0-2][0-9]:[0-5][0-9]|[0-9]{1,14}",
+            end in "(&end=(-[0-9]{1,9}|[0-2][0-9]:[0-5][0-9]|[0-9]{1,14}))?",
+            duration in "(&duration=[0-9.e]{1,9})?",
+        ) {
+            if let Ok(ListenQuery { start: Start::At(start), end: Some(end), .. }) = decode(&format!("start={start}{end}{duration}")) {
+                prop_assert!(start < end);
+            }
+        }
+
+        #[test]
+        fn no_path_and_no_query_panic(path in ".{0,20}", query in "([a-z]{0,3}|start|end|offset|pump|tz|=|&|-|[0-9.:eT]){0,20}") {
+            // That they return is the fact.
+            let _ = (ListenPath::decode(&path), decode(&query));
+        }
     }
 }

@@ -153,50 +153,92 @@ mod tests {
 
     #[test]
     fn sources_are_recognised_by_their_whole_path() {
-        assert_eq!(source("SOURCE /test HTTP/1.0").mount, "/test");
-        assert_eq!(source("SOURCE test ICE/1.0").mount, "/test");
-        assert_eq!(source("PUT /te%73t?x=1 HTTP/1.1").mount, "/test");
-        assert_eq!(source("SOURCE /test/../x HTTP/1.0").mount, "/test/../x");
-        assert_eq!(source("PUT /t HTTP/1.1\r\nTransfer-Encoding: chunked").body, Body::Chunked);
+        for (line, mount) in [
+            ("SOURCE /test HTTP/1.0", "/test"),
+            ("SOURCE test ICE/1.0", "/test"),
+            ("PUT /te%73t?x=1 HTTP/1.1", "/test"),
+            ("PUT http://h:1/test HTTP/1.1", "/test"),
+            ("SOURCE /test2 HTTP/1.0", "/test2"),
+            ("SOURCE /test/../x HTTP/1.0", "/test/../x"),
+            ("SOURCE / HTTP/1.0", "/"),
+            ("SOURCE /admin/metadata HTTP/1.0", "/admin/metadata"),
+        ] {
+            assert_eq!(source(line).mount, mount, "{line}");
+        }
         assert_eq!(classified("SOURCE /test%00 HTTP/1.0"), SourceRequest::Other);
     }
 
     #[test]
+    fn the_body_is_framed_as_the_head_says() {
+        assert_eq!(source("PUT /t HTTP/1.1\r\nTransfer-Encoding: chunked").body, Body::Chunked);
+        assert_eq!(source("PUT /t HTTP/1.1").body, Body::Identity);
+        assert_eq!(source("SOURCE /t HTTP/1.0\r\nContent-Length: 0").body, Body::Identity);
+    }
+
+    #[test]
     fn what_waits_is_told_to_continue_and_then_welcomed() {
-        assert_eq!(source("SOURCE /t HTTP/1.0").welcome(), b"HTTP/1.0 200 OK\r\n\r\n");
+        let welcome = b"HTTP/1.0 200 OK\r\n\r\n";
+        assert_eq!(source("SOURCE /t HTTP/1.0").welcome(), welcome);
+        assert_eq!(source("PUT /t HTTP/1.1").welcome(), welcome);
+        assert_eq!(source("PUT /t HTTP/1.0\r\nExpect: 100-continue").welcome(), welcome);
         let waiting = source("PUT /t HTTP/1.1\r\nExpect: 100-Continue").welcome();
         assert_eq!(waiting, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n\r\n");
     }
 
     #[test]
-    fn the_probes_of_libshout_are_recognised() {
+    fn what_is_no_source_is_told_apart() {
         assert_eq!(classified("OPTIONS * HTTP/1.1\r\nHost: h"), SourceRequest::Options);
         assert_eq!(classified("GET /admin/!POKE HTTP/1.1"), SourceRequest::Poke);
-        assert_eq!(classified("GET /test HTTP/1.1"), SourceRequest::Other);
-        assert!(matches!(
-            classified("GET /admin/metadata?mode=updinfo HTTP/1.0"),
-            SourceRequest::Metadata(_)
-        ));
+        let metadata = classified("GET /admin/metadata?mode=updinfo HTTP/1.0");
+        assert!(matches!(metadata, SourceRequest::Metadata(_)));
+        for line in ["GET /test HTTP/1.1", "POST /admin/metadata HTTP/1.1", "HEAD /admin/!POKE HTTP/1.1"] {
+            assert_eq!(classified(line), SourceRequest::Other, "{line}");
+        }
+    }
+
+    fn check(answer: &[u8], status: &str, headers: &str, text: &str) {
+        let length = text.len();
+        let expected = format!(
+            "HTTP/1.0 {status}\r\nServer: StreamMachine\r\n{headers}Content-Length: {length}\r\n\r\n{text}"
+        );
+        assert_eq!(std::str::from_utf8(answer), Ok(&*expected));
     }
 
     #[test]
-    fn a_wrong_password_is_answered_as_libshout_needs_it() {
-        let expected = "HTTP/1.0 401 Unauthorized\r\nServer: StreamMachine\r\n\
-                        WWW-Authenticate: Basic realm=\"StreamMachine\"\r\nConnection: close\r\n\
-                        Content-Type: text/plain; charset=utf-8\r\nContent-Length: 27\r\n\r\nInvalid source or password.";
-        assert_eq!(answers::unauthorized(), expected.as_bytes());
+    fn refusals_are_whole_answers_that_end_the_connection() {
+        let plain = "Connection: close\r\nContent-Type: text/plain; charset=utf-8\r\n";
+        check(&answers::bad_request("why"), "400 Bad Request", plain, "why\n");
+        check(
+            &answers::refusal(403, "too many sources connected", ""),
+            "403 too many sources connected",
+            plain,
+            "",
+        );
+        let for_sources = "This port is for sources: SOURCE or PUT.\n";
+        check(&answers::not_for_listeners(), "404 Not Found", plain, for_sources);
+        let challenge = format!("WWW-Authenticate: Basic realm=\"StreamMachine\"\r\n{plain}");
+        check(&answers::unauthorized(), "401 Unauthorized", &challenge, "Invalid source or password.");
+    }
+
+    #[test]
+    fn options_name_what_a_source_may_send() {
+        let expected = "HTTP/1.1 204 No Content\r\nServer: StreamMachine\r\nConnection: close\r\n\
+                        Allow: GET, PUT, SOURCE, OPTIONS\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(answers::options(), expected.as_bytes());
     }
 
     #[test]
     fn metadata_answers_are_those_of_icecast() {
-        let text = String::from_utf8(answers::metadata_done().to_vec()).unwrap();
-        assert!(
-            text.starts_with("HTTP/1.0 200 OK\r\n")
-                && text.contains("Content-Type: text/xml; charset=utf-8\r\n")
-        );
-        assert!(text.ends_with(
-            "\r\n\r\n<?xml version=\"1.0\"?>\n<iceresponse><message>Metadata update successful</message>\
-             <return>1</return></iceresponse>\n"
-        ));
+        let xml = "Connection: close\r\nContent-Type: text/xml; charset=utf-8\r\n";
+        let text = "<?xml version=\"1.0\"?>\n<iceresponse><message>Metadata update successful</message>\
+                    <return>1</return></iceresponse>\n";
+        assert_eq!(text.len(), 113);
+        check(&answers::metadata_done(), "200 OK", xml, text);
+        let text = "<?xml version=\"1.0\"?>\n<iceresponse><message>No such action</message>\
+                    <return>0</return></iceresponse>\n";
+        check(&answers::metadata_unknown_action(), "200 OK", xml, text);
+        let text = "<?xml version=\"1.0\"?>\n<iceresponse><message>Source does not exist</message>\
+                    <return>0</return></iceresponse>\n";
+        check(&answers::metadata_unknown_mount(), "400 Bad Request", xml, text);
     }
 }

@@ -6,7 +6,8 @@ use crate::{Format, Found, Frame, mpeg};
 /// The frames of `format` that `data` is made of, in order; ends at the first byte that begins no whole one.
 ///
 /// `data` is audio that a [`Parser`](crate::Parser) gave, or some whole frames of it: nothing is searched for. Frames
-/// in free format are measured by the format's bitrate.
+/// in free format are measured by the format's bitrate, which leaves a few lengths, and the next header: exact unless
+/// bytes within a frame look like its header in just that place.
 pub fn frames_in<'a>(format: &Format, data: &'a [u8]) -> impl Iterator<Item = Frame> + use<'a> {
     FramesIn { format: *format, rest: data, free: None }
 }

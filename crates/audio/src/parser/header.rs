@@ -98,11 +98,11 @@ pub(super) fn look(bytes: &[u8]) -> Found<Mark> {
     }
 }
 
-/// The first place in `bytes` after their first byte where a header or an ID3v2 tag may begin, or their length.
+/// The first place in `bytes` after their first byte where a look may find something, or their length.
 ///
-/// An ID3v1 tag is not sought: it is one only where a frame ends, and else junk as any other.
+/// It is where any mark may begin: else what is found would depend on how the bytes are split.
 pub(super) fn next_mark(bytes: &[u8]) -> usize {
-    bytes.get(1..).and_then(|rest| memchr::memchr2(0xFF, b'I', rest)).map_or(bytes.len(), |at| at + 1)
+    bytes.get(1..).and_then(|rest| memchr::memchr3(0xFF, b'I', b'T', rest)).map_or(bytes.len(), |at| at + 1)
 }
 
 #[cfg(test)]

@@ -1,0 +1,12 @@
+//! What every room of the server stands on: clocks, descriptors, sockets, request heads, tasks, throttles.
+//!
+//! Nothing here knows what a mount, a stream or a listener is.
+
+pub mod clock;
+pub mod cors;
+pub mod descriptors;
+pub mod head;
+pub mod net;
+pub mod seldom;
+pub mod task;
+pub mod throttle;

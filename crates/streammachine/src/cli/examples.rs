@@ -1,0 +1,47 @@
+//! The examples that `--help` shows. Text only.
+
+pub const MAIN: &str = "\
+Every setting can be given as an option, nested ones with colons; these win over the file, the environment wins over both.
+
+Examples:
+  streammachine --config /etc/streammachine.conf
+  streammachine --port=9000 --hls:segment_duration=6 --no-log:stdout
+  streammachine --config FILE config check
+  streammachine source --port 8002 --stream test music.mp3";
+
+pub const SERVE: &str = "\
+Examples:
+  streammachine serve --config /etc/streammachine.conf
+  streammachine serve --streams:test:source_password=testing
+  port=9000 streammachine serve";
+
+pub const SOURCE: &str = "\
+Examples:
+  STREAMMACHINE_PASSWORD=testing streammachine source --port 8002 --stream test music.mp3
+  streammachine source --host radio.example --mount /live --password-file secret --loop news.aac
+  streammachine source --stream test --password testing --burst 30 --title 'Night music' music.mp3";
+
+pub const LISTEN: &str = "\
+Examples:
+  streammachine listen http://127.0.0.1:8001/test --icy
+  streammachine listen --port 8001 --stream test --offset 3600 --seconds 60 --output hour-ago.mp3
+  streammachine listen --port 8001 --stream test --start 09:00
+  streammachine listen --port 8001 --stream test --count 100 --json";
+
+pub const CONFIG: &str = "\
+Examples:
+  streammachine --config FILE config check
+  streammachine --config FILE config show --origins
+  streammachine config schema > streammachine.schema.json
+  streammachine config reference > configuration.md";
+
+pub const COMPLETIONS: &str = "\
+Examples:
+  streammachine completions bash > /usr/share/bash-completion/completions/streammachine
+  streammachine completions zsh > \"${fpath[1]}/_streammachine\"
+  streammachine completions fish > ~/.config/fish/completions/streammachine.fish";
+
+pub const MAN: &str = "\
+Examples:
+  streammachine man > /usr/share/man/man1/streammachine.1
+  streammachine man | man -l -";

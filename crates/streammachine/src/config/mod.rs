@@ -1,0 +1,32 @@
+//! The configuration: from file, command line and environment to typed settings.
+//!
+//! Loading goes `tree` (lay together) → `admit` (each key against the table) → `check` (keys together) → `settings`.
+//! `table` lists every key; suggestions, schema and reference page derive from it. Nothing here opens a socket or knows
+//! what settings are for.
+
+mod admit;
+mod check;
+mod coerce;
+mod fallback;
+mod findings;
+pub mod keys;
+mod load;
+mod locate;
+mod mount;
+pub mod options;
+mod patch;
+pub mod schema;
+mod settings;
+mod stream;
+mod table;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod values;
+
+pub use fallback::Fallback;
+pub use findings::{ConfigError, Finding, Severity};
+pub use load::{Loaded, Sources, load};
+pub use mount::MountConfig;
+pub use settings::Settings;
+pub use stream::StreamConfig;

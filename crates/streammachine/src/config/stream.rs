@@ -1,0 +1,236 @@
+//! The settings of one stream.
+
+use std::time::Duration;
+
+use audio::Codec;
+use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use wire::auth::Secret;
+
+use super::fallback::Fallback;
+use super::patch;
+use super::values;
+
+/// Bytes a second of the densest format, MPEG layer II or III at 384 kbit/s rounded up.
+const BYTES_PER_SECOND_MAX: u64 = 48_000;
+/// Least bound on a rewind buffer's bytes: a few blocks, however few seconds are wanted.
+const BYTES_MAX_MIN: u64 = 16 << 20;
+
+/// Settings that cannot change while the stream runs.
+const FIXED: [&str; 6] = ["key", "format", "source", "source_password", "fallback", "acceptSourceMeta"];
+
+/// The settings of one stream. Names in JSON are the original's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StreamConfig {
+    /// Its key: its path without the leading slash.
+    pub key: String,
+    /// Station name for players.
+    pub name: Option<String>,
+    /// Description for players.
+    pub description: Option<String>,
+    /// Genre for players.
+    pub genre: Option<String>,
+    /// The station's web address for players.
+    pub url: Option<String>,
+    /// Codec that is expected; the bytes decide.
+    #[serde(with = "values::codec")]
+    pub format: Codec,
+    /// Media type for listeners; none follows the format.
+    pub content_type: Option<String>,
+    /// Length of the rewind buffer.
+    #[serde(with = "values::seconds")]
+    pub seconds: Duration,
+    bytes_max: Option<u64>,
+    /// Audio sent at once to a new listener.
+    #[serde(with = "values::seconds")]
+    pub burst: Duration,
+    /// Password of sources of a mount that the stream makes.
+    #[serde(with = "values::secret")]
+    pub source_password: Option<Secret>,
+    /// Mount that feeds it; none is the one of its own key.
+    pub source: Option<String>,
+    /// What plays while no source is there, as written; see [`StreamConfig::fallback`].
+    fallback: Option<String>,
+    /// Title until another is set.
+    #[serde(rename = "metaTitle")]
+    pub meta_title: String,
+    /// Web address sent with titles.
+    #[serde(rename = "metaUrl")]
+    pub meta_url: String,
+    /// Whether titles from sources are taken: none takes those of authenticated requests, but not those in an upstream's
+    /// audio.
+    #[serde(rename = "acceptSourceMeta")]
+    pub accept_source_meta: Option<bool>,
+    /// Bytes of audio between two titles; at least 1.
+    pub meta_interval: u32,
+    /// A listener is closed when so many bytes are due and unsent.
+    pub max_buffer: u64,
+    /// Host in playlists for clients that name none.
+    pub host: Option<String>,
+    /// Zone of its clock times; none is the server's.
+    #[serde(with = "jiff::fmt::serde::tz::optional")]
+    pub timezone: Option<TimeZone>,
+    /// Also served at `/`.
+    pub root_route: bool,
+    /// Tell when its mount has no source.
+    pub monitored: bool,
+    /// Settings that have no effect in this version, as written.
+    #[serde(flatten)]
+    later: Map<String, Value>,
+}
+
+impl StreamConfig {
+    /// All defaults, under this key.
+    #[cfg(test)]
+    pub fn with_key(key: &str) -> Self {
+        patch::default("streams.*.", key)
+    }
+
+    /// Key of the mount that feeds it.
+    pub fn mount_key(&self) -> &str {
+        self.source.as_deref().unwrap_or(&self.key)
+    }
+
+    /// Most bytes of audio in the rewind buffer: as set, else what its seconds can take.
+    pub fn bytes_max(&self) -> u64 {
+        let needed = self.seconds.as_secs().saturating_mul(BYTES_PER_SECOND_MAX).max(BYTES_MAX_MIN);
+        self.bytes_max.unwrap_or(needed)
+    }
+
+    /// What plays while no source is there; none also for an upstream's address, which nobody plays yet.
+    pub fn fallback(&self) -> Option<Fallback> {
+        self.fallback.as_deref().and_then(Fallback::parse)
+    }
+
+    /// True if an upstream's address is its fallback.
+    pub fn has_upstream(&self) -> bool {
+        self.fallback.is_some() && self.fallback().is_none()
+    }
+
+    /// These settings with the known members of `patch`, which are named as in files; null sets the default, and a mask
+    /// leaves a secret as it is.
+    ///
+    /// # Errors
+    /// A line for each value that cannot be.
+    pub fn merge(&self, patch: &Map<String, Value>) -> Result<Self, Vec<String>> {
+        let mut new: Self = patch::merge("streams", self, patch)?;
+        patch::unmask(&mut new.source_password, &self.source_password);
+        Ok(new)
+    }
+
+    /// Names of the settings in which `new` differs that cannot change while the stream runs.
+    pub fn fixed_changes(&self, new: &Self) -> Vec<&'static str> {
+        let (old_values, new_values) = (patch::to_map(self), patch::to_map(new));
+        let changed = |name: &&str| match *name {
+            "source_password" => self.source_password != new.source_password,
+            name => old_values.get(name) != new_values.get(name),
+        };
+        FIXED.into_iter().filter(changed).collect()
+    }
+
+    /// All settings with the original's names, defaults and all; secrets are masked.
+    pub fn to_json(&self) -> Value {
+        Value::Object(patch::to_map(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn patch(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn the_api_shows_every_setting_under_its_name() {
+        let config = StreamConfig::with_key("test").merge(&patch(json!({"source_password": "pw"}))).unwrap();
+        assert_eq!(
+            config.to_json(),
+            json!({
+                "key": "test", "name": null, "description": null, "genre": null, "url": null, "format": "mp3",
+                "content_type": null, "seconds": 14400, "bytes_max": null, "burst": 30, "source_password": "***",
+                "source": null, "fallback": null, "metaTitle": "", "metaUrl": "", "acceptSourceMeta": null,
+                "meta_interval": 32768, "max_buffer": 4194304, "host": null, "timezone": null, "root_route": false,
+                "monitored": false, "group": null, "bandwidth": 0, "codec": null, "ffmpeg_args": null, "preroll": "",
+                "preroll_key": "", "transcoder": "", "stream_key": null, "impression_delay": 5000,
+                "log_interval": 30000, "log_minutes": true,
+            })
+        );
+    }
+
+    #[test]
+    fn what_the_api_shows_can_be_sent_back() {
+        let all = json!({
+            "name": "N", "burst": 2.5, "source_password": "pw", "fallback": "http://radio.example/live",
+            "acceptSourceMeta": false, "timezone": "Europe/Berlin", "preroll": "http://ads.example", "bytes_max": 2_000_000,
+        });
+        let config = StreamConfig::with_key("test").merge(&patch(all)).unwrap();
+        assert_eq!(config.merge(&patch(config.to_json())), Ok(config));
+    }
+
+    #[test]
+    fn a_patch_takes_known_keys_and_near_misses_only() {
+        let old =
+            StreamConfig::with_key("test").merge(&patch(json!({"burst": 5, "host": "a.example"}))).unwrap();
+        let new = old
+            .merge(&patch(json!({
+                "key": "other", "seconds": "60", "root_route": "yes", "burst": null, "host": null, "nonsense": 1,
+                "geolock": {"enabled": true}, "source_password": 1234,
+            })))
+            .unwrap();
+        assert_eq!((new.key.as_str(), new.seconds, new.root_route), ("other", Duration::from_secs(60), true));
+        assert_eq!((new.burst, new.host), (Duration::from_secs(30), None));
+        assert_eq!(new.source_password, Some(Secret::new("1234".into())));
+    }
+
+    #[test]
+    fn every_wrong_value_of_a_patch_is_told() {
+        let errors =
+            StreamConfig::with_key("test").merge(&patch(json!({"seconds": 0, "key": "a b", "burst": 1})));
+        assert_eq!(
+            errors.unwrap_err(),
+            [
+                "key: expected a key of 1 to 64 letters, digits, dots, dashes and underscores that is not reserved, \
+                 found \"a b\"",
+                "seconds: expected a number of seconds from 1 to 31,536,000, found 0",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_secret_stays_when_its_mask_comes_back_and_goes_when_null_comes() {
+        let config = StreamConfig::with_key("test").merge(&patch(json!({"source_password": "pw"}))).unwrap();
+        let same = config.merge(&patch(json!({"source_password": "***"}))).unwrap();
+        assert_eq!(same.source_password, Some(Secret::new("pw".into())));
+        for none in [json!(null), json!(""), json!(false)] {
+            assert_eq!(config.merge(&patch(json!({"source_password": none}))).unwrap().source_password, None);
+        }
+    }
+
+    #[test]
+    fn settings_that_are_fixed_while_the_stream_runs_are_named() {
+        let old = StreamConfig::with_key("test").merge(&patch(json!({"source_password": "pw"}))).unwrap();
+        for (change, fixed) in [
+            (
+                json!({"key": "b", "format": "aac", "fallback": "builtin:programme"}),
+                vec!["key", "format", "fallback"],
+            ),
+            (json!({"source_password": "other"}), vec!["source_password"]),
+            (json!({"source_password": "***", "seconds": 5, "name": "N", "root_route": true}), vec![]),
+        ] {
+            assert_eq!(old.fixed_changes(&old.merge(&patch(change)).unwrap()), fixed);
+        }
+    }
+
+    #[test]
+    fn the_bytes_of_a_rewind_buffer_follow_its_seconds_unless_set() {
+        let bytes_max = |value| StreamConfig::with_key("test").merge(&patch(value)).unwrap().bytes_max();
+        assert_eq!(bytes_max(json!({"seconds": 3600})), 172_800_000);
+        assert_eq!(bytes_max(json!({"seconds": 1})), 16_777_216);
+        assert_eq!(bytes_max(json!({"seconds": 3600, "bytes_max": 1_048_576})), 1_048_576);
+    }
+}

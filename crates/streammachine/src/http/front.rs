@@ -1,0 +1,168 @@
+//! Accepts connections on the listener and API ports and reads their first head: a stream goes the fast way at once.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use wire::head::{Head, Protocol};
+use wire::path::split_target;
+use wire::source::{SourceRequest, answers, classify};
+
+use crate::base::head::{self, Failure, Request};
+use crate::base::net::{Accepted, Acceptor, PeerAddress};
+use crate::base::task;
+use crate::http::io::PrefixedIo;
+use crate::http::{Answer, App, Ask, Short, router};
+use crate::listener::answer;
+use crate::listener::delivery::Listener;
+
+/// A kept connection must send its next head within this.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// Room for the kernel to hold unsent audio: some seconds for a fast client, and the bound on what a stalled one costs.
+const SEND_BUFFER_BYTES: usize = 128 * 1024;
+
+/// What a port serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// Streams, pages, and the API unless it has a port of its own.
+    Listeners {
+        /// Whether the API is here too.
+        api: bool,
+    },
+    /// The API alone.
+    Api,
+}
+
+/// Serves a port until `stop`.
+pub async fn serve(app: Arc<App>, acceptor: Acceptor, port: Port, stop: CancellationToken) {
+    let routes = router::build(Arc::clone(&app), port);
+    loop {
+        let accepted = tokio::select! {
+            accepted = acceptor.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        let connection = Connection { app: Arc::clone(&app), port, routes: routes.clone() };
+        task::spawn("listener connection", connection.run(accepted));
+    }
+}
+
+struct Connection {
+    app: Arc<App>,
+    port: Port,
+    routes: axum::Router,
+}
+
+impl Connection {
+    async fn run(self, accepted: Accepted) {
+        let Accepted { mut socket, peer, permit } = accepted;
+        let request = match head::read(&mut socket, permit, self.app.heads_max).await {
+            Ok(request) => request,
+            Err(failure) => return refuse(socket, &failure).await,
+        };
+        if self.app.log_requests {
+            // Without its query, where old encoders put passwords.
+            let path = request.head.target.split('?').next().unwrap_or_default();
+            tracing::info!(%peer, method = request.head.method, path, "request");
+        }
+        if self.port == Port::Api {
+            return self.hand_on(socket, peer, request).await;
+        }
+        if let SourceRequest::Metadata(metadata) = classify(&request.head) {
+            let answer = self.app.door.metadata(&request.head, &metadata, peer).await;
+            return close(socket, &answer).await;
+        }
+        let http10 = is_http10(&request.head);
+        match self.find_audio(&request.head) {
+            None => self.hand_on(socket, peer, request).await,
+            Some(Answer::Head(headers)) => close(socket, &answer::encode("200 OK", http10, &headers)).await,
+            Some(Answer::Short(short)) => close(socket, &short.encode(http10)).await,
+            Some(Answer::Audio { opened, hearing, headers }) => {
+                let mut feed = opened.feed;
+                feed.prefix(answer::encode("200 OK", http10, &headers));
+                match into_plain_socket(socket) {
+                    Ok(socket) => self.app.delivery.take(Listener::new(socket, feed, hearing), &self.app.clock),
+                    Err(error) => tracing::debug!(%peer, %error, "a listener was gone at once"),
+                }
+            }
+        }
+    }
+
+    /// The answer, if the request is for audio that can go the fast way.
+    fn find_audio(&self, head: &Head) -> Option<Answer> {
+        let head_only = head.method == "HEAD";
+        if !(head_only || head.method == "GET") || router::wants_page(head.header("accept"), head.header("icy-metadata")) {
+            return None;
+        }
+        let (path, _) = split_target(&head.target).ok()?;
+        let stream = self.app.find_stream(&path)?;
+        let ask = Ask {
+            head_only,
+            target: &head.target,
+            agent: head.header("user-agent"),
+            origin: head.header("origin"),
+            icy: head.header("icy-metadata"),
+        };
+        Some(self.app.decide(&stream, &ask))
+    }
+
+    /// Lets the HTTP server have the connection, from its first byte.
+    async fn hand_on(self, socket: TcpStream, peer: SocketAddr, request: Request) {
+        let mut prefix = bytes::BytesMut::from(&request.raw[..]);
+        prefix.extend_from_slice(&request.rest);
+        let io = TokioIo::new(PrefixedIo::new(prefix.freeze(), socket));
+        let routes = self.routes.layer(axum::Extension(PeerAddress(peer)));
+        let server = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(KEEP_ALIVE)
+            .max_buf_size(64 * 1024)
+            .serve_connection(io, TowerToHyperService::new(routes));
+        if let Err(error) = server.await {
+            tracing::debug!(%peer, %error, "connection ended");
+        }
+    }
+}
+
+fn is_http10(head: &Head) -> bool {
+    head.protocol != Protocol::Http11
+}
+
+/// The socket, out of the runtime's hands, with its send buffer bounded.
+fn into_plain_socket(socket: TcpStream) -> std::io::Result<std::os::fd::OwnedFd> {
+    let socket = socket.into_std()?;
+    socket2::SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    Ok(socket.into())
+}
+
+async fn refuse(socket: TcpStream, failure: &Failure) {
+    let answer = match failure {
+        Failure::Gone | Failure::Late { begun: false } => return,
+        Failure::Late { begun: true } => answers::refusal(408, "Request Timeout", "The request head took too long.\n"),
+        Failure::Malformed(error) => {
+            let (status, reason) = error.status();
+            answers::refusal(status, reason, &format!("{error}\n"))
+        }
+    };
+    close(socket, &answer).await;
+}
+
+async fn close(socket: TcpStream, answer: &[u8]) {
+    // The peer may have gone without reading it.
+    let _ = head::answer_and_close(socket, answer).await;
+}
+
+impl Short {
+    /// The answer as bytes, for a connection that ends with it.
+    fn encode(&self, http10: bool) -> bytes::Bytes {
+        let status = http::StatusCode::from_u16(self.status).unwrap_or(http::StatusCode::BAD_REQUEST);
+        let mut headers = self.headers.clone();
+        headers.push(("content-type", "text/plain; charset=utf-8".to_owned()));
+        headers.push(("content-length", self.text.len().to_string()));
+        let head = answer::encode(&status.to_string(), http10, &headers);
+        [&head[..], self.text.as_bytes()].concat().into()
+    }
+}

@@ -1,0 +1,191 @@
+//! The listener port: who connects, what is asked, and which of the two ways serves it.
+//!
+//! A request for a stream is answered by the fast path. Everything else goes to the HTTP server, streams over a kept
+//! connection included; both ask [`decide`] what the answer is.
+
+pub mod front;
+mod io;
+mod pages;
+mod router;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use regex::RegexSet;
+use wire::instant;
+use wire::listen::{ListenPath, ListenQuery};
+use wire::path::split_target;
+
+use crate::admin::Admin;
+use crate::base::clock::{self, Clock};
+use crate::base::cors::{Cors, Header};
+use crate::listener::delivery::Delivery;
+use crate::listener::opening::{Opened, Refused, open};
+use crate::listener::{Audience, Hearing, answer};
+use crate::mount::door::Door;
+use crate::stream::Stream;
+use crate::stream::registry::Registry;
+
+/// What the listener port serves, and how.
+#[derive(Debug)]
+pub struct App {
+    /// The host's clocks.
+    pub clock: Clock,
+    /// All streams.
+    pub streams: Arc<Registry>,
+    /// The API.
+    pub admin: Arc<Admin>,
+    /// Takes metadata requests, which encoders send to any port.
+    pub door: Arc<Door>,
+    /// The seats.
+    pub audience: Arc<Audience>,
+    /// The fast path.
+    pub delivery: Arc<Delivery>,
+    /// The rule for pages of other origins.
+    pub cors: Cors,
+    /// User agents that are sent away.
+    pub ua_skip: RegexSet,
+    /// Whether `X-Forwarded-*` headers are believed.
+    pub behind_proxy: bool,
+    /// Zone of times of day without one.
+    pub zone: TimeZone,
+    /// Time between two deliveries to one listener.
+    pub tick: Duration,
+    /// Connections whose head may be read at once.
+    pub heads_max: usize,
+    /// Whether every request is logged.
+    pub log_requests: bool,
+}
+
+/// What a request says that decides about its answer, from whichever parser it came.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Whether only the head of the answer is wanted.
+    pub head_only: bool,
+    /// Request target, as it came.
+    pub target: &'a str,
+    /// `User-Agent`.
+    pub agent: Option<&'a str>,
+    /// `Origin`.
+    pub origin: Option<&'a str>,
+    /// `Icy-MetaData`.
+    pub icy: Option<&'a str>,
+}
+
+/// The answer to a request for audio.
+#[derive(Debug)]
+pub enum Answer {
+    /// The audio of a stream.
+    Audio {
+        /// What was opened.
+        opened: Box<Opened>,
+        /// The listener's place.
+        hearing: Hearing,
+        /// The response's headers.
+        headers: Vec<Header>,
+    },
+    /// The headers that the audio would have.
+    Head(Vec<Header>),
+    /// Something short.
+    Short(Short),
+}
+
+/// A short answer in plain text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Short {
+    /// Status code.
+    pub status: u16,
+    /// Headers besides the content type.
+    pub headers: Vec<Header>,
+    /// The text.
+    pub text: String,
+}
+
+impl Short {
+    fn new(status: u16, text: impl Into<String>) -> Self {
+        Short { status, headers: Vec::new(), text: text.into() }
+    }
+
+    fn with(mut self, headers: impl IntoIterator<Item = Header>) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+}
+
+impl App {
+    /// The stream that a path names.
+    pub fn find_stream(&self, path: &str) -> Option<Arc<Stream>> {
+        // A key may look like something else, `news.pls` say: the exact key comes first.
+        let exact = path.strip_prefix('/').and_then(|key| self.streams.find(key));
+        exact.or_else(|| match ListenPath::decode(path) {
+            ListenPath::Stream(key) => self.streams.find(&key),
+            ListenPath::Root => self.streams.find_root(),
+            _ => None,
+        })
+    }
+
+    /// Refuses user agents that are not wanted.
+    pub fn refuse_agent(&self, ask: &Ask<'_>) -> Option<Short> {
+        let unwanted = ask.agent.is_some_and(|agent| self.ua_skip.is_match(agent));
+        unwanted.then(|| Short::new(403, "Invalid User Agent.").with(self.cors.headers(ask.origin)))
+    }
+
+    /// Decides about a request for audio of `stream`.
+    pub fn decide(&self, stream: &Arc<Stream>, ask: &Ask<'_>) -> Answer {
+        if let Some(refusal) = self.refuse_agent(ask) {
+            return Answer::Short(refusal);
+        }
+        let cors = |short: Short| Answer::Short(short.with(self.cors.headers(ask.origin)));
+        let opened = match self.open(stream, ask) {
+            Ok(opened) => opened,
+            Err(short) => return cors(short),
+        };
+        let headers = answer::headers(stream, &opened, &self.cors, ask.origin);
+        if ask.head_only {
+            return Answer::Head(headers);
+        }
+        let Some(seat) = self.audience.seat() else {
+            return cors(Short::new(503, "No seat is free.\n").with([("retry-after", "30".to_owned())]));
+        };
+        let hearing = Hearing::new(Arc::clone(stream), seat);
+        Answer::Audio { opened: Box::new(opened), hearing, headers }
+    }
+
+    fn open(&self, stream: &Arc<Stream>, ask: &Ask<'_>) -> Result<Opened, Short> {
+        let bad = |reason: String| Short::new(400, reason + "\n");
+        let (path, query) = split_target(ask.target).map_err(|error| bad(error.to_string()))?;
+        let config = stream.config();
+        let zone = config.timezone.as_ref().unwrap_or(&self.zone);
+        let now = clock::timestamp(self.clock.now().wall);
+        let asked = ListenQuery::decode(&query, now, zone).map_err(|error| bad(error.to_string()))?;
+        if let Some(canonical) = canonical_target(&path, &query, &asked) {
+            let text = format!("The audio of that instant is at {canonical}\n");
+            let headers = [("location", canonical), ("cache-control", "no-store".to_owned())];
+            return Err(Short::new(302, text).with(headers));
+        }
+        let icy = ask.icy.is_some_and(|value| value.trim() == "1");
+        open(stream, &asked, icy, &self.clock).map_err(|refused| match refused {
+            Refused::Outside { .. } | Refused::Empty => Short::new(404, format!("{refused}\n")),
+        })
+    }
+}
+
+/// Where `start` or `end` is said in a way that means another instant tomorrow, the target that always means this one.
+fn canonical_target(path: &str, query: &wire::path::Query, asked: &ListenQuery) -> Option<String> {
+    let relative = |name: &str| query.get(name).is_some_and(|text| !instant::is_absolute(text));
+    if !relative("start") && !relative("end") {
+        return None;
+    }
+    let wire::listen::Start::At(start) = asked.start else { return None };
+    let mut pairs = vec![("start".to_owned(), seconds(start))];
+    pairs.extend(asked.end.map(|end| ("end".to_owned(), seconds(end))));
+    let replaced = ["start", "end", "duration", "tz", "fold"];
+    let others = query.pairs().filter(|(name, _)| !replaced.contains(name));
+    pairs.extend(others.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    Some(wire::path::encode_target(path, &pairs))
+}
+
+fn seconds(instant: jiff::Timestamp) -> String {
+    instant.as_second().to_string()
+}

@@ -1,0 +1,169 @@
+//! Everything that is not a stream on the fast path, through the HTTP server.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::http::{Method, StatusCode, Version};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::Router;
+use wire::listen::ListenPath;
+use wire::path::split_target;
+
+use crate::admin::api;
+use crate::base::cors::Header;
+use crate::http::front::Port;
+use crate::http::{Answer, App, Ask, Short, pages};
+use crate::listener::body;
+
+/// Methods of the listener port.
+const METHODS: &str = "GET,HEAD";
+
+/// The routes of a port.
+pub fn build(app: Arc<App>, port: Port) -> Router {
+    let health = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(pages::ready))
+        .with_state(Arc::clone(&app));
+    let api = api::router(Arc::clone(&app.admin));
+    match port {
+        Port::Api => health.nest("/api", api).fallback(|| async { (StatusCode::NOT_FOUND, "Not found.\n") }),
+        Port::Listeners { api: with_api } => {
+            let listeners = Router::new()
+                .route("/index.html", get(pages::index))
+                .route("/crossdomain.xml", get(pages::crossdomain))
+                .route("/player", get(pages::player))
+                .route("/streams.json", get(pages::streams))
+                .route("/assets/{name}", get(pages::asset))
+                .fallback(other)
+                .layer(middleware::from_fn_with_state(Arc::clone(&app), common))
+                .with_state(app);
+            let routes = listeners.merge(health);
+            if with_api { routes.nest("/api", api) } else { routes }
+        }
+    }
+}
+
+/// True if whoever asks is a browser that wants to show a page, not a player that wants to play.
+pub fn wants_page(accept: Option<&str>, icy: Option<&str>) -> bool {
+    icy.is_none() && accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// What all routes of the listener port share: unwanted agents, preflights, the rule for other origins.
+async fn common(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let origin = text(request.headers(), header::ORIGIN).map(str::to_owned);
+    let ask = Ask {
+        head_only: false,
+        target: "",
+        agent: text(request.headers(), header::USER_AGENT),
+        origin: origin.as_deref(),
+        icy: None,
+    };
+    if let Some(refusal) = app.refuse_agent(&ask) {
+        return short(&refusal);
+    }
+    if request.method() == Method::OPTIONS {
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        put(response.headers_mut(), &app.cors.preflight(origin.as_deref(), METHODS));
+        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+        return response;
+    }
+    let mut response = next.run(request).await;
+    put(response.headers_mut(), &app.cors.headers(origin.as_deref()));
+    response
+}
+
+/// Streams, their playlists, and what is nothing of ours.
+async fn other(State(app): State<Arc<App>>, request: Request) -> Response {
+    let (method, headers) = (request.method(), request.headers());
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    if *method != Method::GET && *method != Method::HEAD {
+        let text = format!("{method} is not understood here; sources connect on the source port.\n");
+        let allow = ("allow", "GET, HEAD, OPTIONS".to_owned());
+        return short(&Short::new(405, text).with([allow]));
+    }
+    let Ok((path, query)) = split_target(target) else {
+        return short(&Short::new(400, "The request target cannot be decoded.\n"));
+    };
+    let page = wants_page(text(headers, header::ACCEPT), text(headers, HeaderName::from_static("icy-metadata")));
+    if page && path == "/" {
+        return pages::player().await;
+    }
+    if let Some(stream) = app.find_stream(&path) {
+        let ask = Ask {
+            head_only: *method == Method::HEAD,
+            target,
+            agent: text(headers, header::USER_AGENT),
+            origin: text(headers, header::ORIGIN),
+            icy: text(headers, HeaderName::from_static("icy-metadata")),
+        };
+        return audio(&app, app.decide(&stream, &ask));
+    }
+    pages::playlist(&app, &ListenPath::decode(&path), &query, headers).unwrap_or_else(|| {
+        let missing = if path.starts_with("/sg/") { "Invalid stream group.\n" } else { "Invalid stream.\n" };
+        short(&Short::new(404, missing))
+    })
+}
+
+fn audio(app: &App, answer: Answer) -> Response {
+    match answer {
+        Answer::Short(refusal) => short(&refusal),
+        Answer::Head(headers) => {
+            // A body of unknown length keeps the HTTP server from adding a length of its own.
+            let mut response = Response::new(Body::from_stream(futures_util::stream::empty::<std::io::Result<Bytes>>()));
+            put(response.headers_mut(), &headers);
+            *response.version_mut() = Version::HTTP_10;
+            response
+        }
+        Answer::Audio { opened, hearing, headers } => {
+            let finite = opened.content_length.is_some();
+            let audio = body::stream(opened.feed, hearing, app.clock, app.tick);
+            let mut response = Response::new(Body::from_stream(audio));
+            put(response.headers_mut(), &headers);
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            if !finite {
+                // Chunked transfer coding breaks players; an HTTP/1.0 answer ends with the connection.
+                *response.version_mut() = Version::HTTP_10;
+            }
+            response
+        }
+    }
+}
+
+/// A short answer as a response.
+pub fn short(short: &Short) -> Response {
+    let status = StatusCode::from_u16(short.status).unwrap_or(StatusCode::BAD_REQUEST);
+    let mut response = (status, short.text.clone()).into_response();
+    put(response.headers_mut(), &short.headers);
+    response
+}
+
+/// Sets headers; a value that HTTP forbids is left out.
+fn put(headers: &mut HeaderMap, new: &[Header]) {
+    for (name, value) in new {
+        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+}
+
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_for_browsers_and_audio_for_players() {
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        assert!(wants_page(Some(browser), None));
+        assert!(!wants_page(Some("*/*"), None));
+        assert!(!wants_page(None, None));
+        assert!(!wants_page(Some(browser), Some("1")));
+    }
+}

@@ -1,0 +1,91 @@
+//! The response head of audio: what players of thirty years need to hear.
+
+use audio::{Codec, Format};
+use bytes::Bytes;
+use wire::metadata::clean;
+
+use crate::base::clock::iso;
+use crate::base::cors::{Cors, Header};
+use crate::config::StreamConfig;
+use crate::listener::opening::Opened;
+use crate::stream::Stream;
+
+/// Headers of an answer with audio of `stream`, `given` what was opened.
+pub fn headers(stream: &Stream, given: &Opened, cors: &Cors, origin: Option<&str>) -> Vec<Header> {
+    let config = stream.config();
+    let format = stream.log().format();
+    let mut headers = vec![
+        ("content-type", content_type(&config, format).to_owned()),
+        ("accept-ranges", "none".to_owned()),
+        ("cache-control", "no-cache, no-store".to_owned()),
+        ("expires", "Mon, 26 Jul 1997 05:00:00 GMT".to_owned()),
+        ("pragma", "no-cache".to_owned()),
+        ("server", "StreamMachine".to_owned()),
+        ("x-powered-by", "StreamMachine".to_owned()),
+        ("x-content-type-options", "nosniff".to_owned()),
+    ];
+    headers.extend(cors.headers(origin));
+    station(&mut headers, stream, &config, format);
+    if let Some(length) = given.content_length {
+        headers.push(("content-length", length.to_string()));
+    }
+    if let Some(metaint) = given.metaint {
+        headers.push(("icy-metaint", metaint.to_string()));
+    }
+    if let Some(start) = given.content_start {
+        headers.push(("x-content-start", iso(start)));
+        headers.push(("x-content-behind", format!("{:.3}", given.behind.as_secs_f64())));
+    }
+    headers
+}
+
+/// The `icy-*` headers. `icy-name` is always there: VLC asks for titles only then.
+fn station(headers: &mut Vec<Header>, stream: &Stream, config: &StreamConfig, format: Option<Format>) {
+    let metadata = stream.log().metadata();
+    let name = [config.name.as_deref(), Some(metadata.title.as_str())];
+    let name = name.into_iter().flatten().find(|name| !name.is_empty()).unwrap_or(stream.key());
+    headers.push(("icy-name", clean(name)));
+    let url = config.url.as_deref().unwrap_or(&metadata.url);
+    let texts = [
+        ("icy-genre", config.genre.as_deref().unwrap_or("")),
+        ("icy-url", url),
+        ("icy-description", config.description.as_deref().unwrap_or("")),
+    ];
+    headers.extend(texts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name, clean(text))));
+    headers.push(("icy-pub", "0".to_owned()));
+    if let Some(format) = format {
+        let mut info = format!("ice-samplerate={};ice-channels={}", format.sample_rate_hz, format.channels);
+        if format.bitrate_kbps > 0 {
+            headers.push(("icy-br", format.bitrate_kbps.to_string()));
+            info.push_str(&format!(";ice-bitrate={}", format.bitrate_kbps));
+        }
+        headers.push(("ice-audio-info", info));
+    }
+}
+
+/// The media type of a stream: as configured, else of its audio, else of what it is expected to be.
+pub fn content_type(config: &StreamConfig, format: Option<Format>) -> &str {
+    if let Some(configured) = &config.content_type {
+        return configured;
+    }
+    match format.map_or(config.format, |format| format.codec) {
+        Codec::Mp3 => "audio/mpeg",
+        Codec::Aac => "audio/aacp",
+    }
+}
+
+/// A response head as bytes. Values hold no control characters: they come from [`clean`], from a parsed head, or from us.
+pub fn encode(status: &str, http10: bool, headers: &[Header]) -> Bytes {
+    let mut head = String::with_capacity(1024);
+    head.push_str(if http10 { "HTTP/1.0 " } else { "HTTP/1.1 " });
+    head.push_str(status);
+    head.push_str("\r\n");
+    for (name, value) in headers {
+        head.push_str(name);
+        head.push_str(": ");
+        head.push_str(value);
+        head.push_str("\r\n");
+    }
+    head.push_str("connection: close\r\n\r\n");
+    head.into()
+}

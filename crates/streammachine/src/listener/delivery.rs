@@ -1,0 +1,344 @@
+//! The fast path: threads that write audio from the log's mapping straight to the listeners' sockets.
+//!
+//! One thread per core holds its share of the listeners. A listener belongs to one of the slots that divide the
+//! delivery tick; once a tick it gets what is due, in one vectored write. Only a socket that takes less than that is
+//! waited for. Nothing is copied or allocated per listener and tick, and nobody waits for anybody else.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use rewind::{Feed, Pieces, Turn};
+use rustix::event::{EventfdFlags, epoll, eventfd};
+use rustix::net::Shutdown;
+use slab::Slab;
+
+use crate::base::clock::Clock;
+use crate::listener::Hearing;
+
+/// Slots in a tick: small enough that one slot's writes are soon done, so that new listeners need not wait for them.
+const SLOTS: usize = 32;
+/// Bytes given to one listener before others get their turn.
+const TURN_BYTES: usize = 256 * 1024;
+/// One that is being sent a span as fast as it takes it is closed after taking nothing for so long.
+const STALL_MAX: Duration = Duration::from_secs(60);
+/// Slices of one vectored write.
+const SLICES_MAX: usize = 64;
+/// Events taken from the kernel at once.
+const EVENTS_MAX: usize = 256;
+/// Marks the event of the inbox; no listener has this key.
+const INBOX: u64 = u64::MAX;
+
+/// One listener on the fast path.
+#[derive(Debug)]
+pub struct Listener {
+    socket: OwnedFd,
+    feed: Feed,
+    hearing: Hearing,
+    state: State,
+    slot: u8,
+}
+
+/// Whether a listener's socket takes what it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// It took everything; the next turn is its tick.
+    Idle,
+    /// It took less than was due, since then; the kernel tells when it takes more.
+    Blocked(Instant),
+}
+
+/// What a turn of a listener came to.
+enum Outcome {
+    /// All that is due was taken.
+    Done,
+    /// The socket takes no more now; whether it took anything this time.
+    Blocked { moved: bool },
+    /// More is due, and the socket would take it: others go first.
+    More,
+    /// The span was sent to its end.
+    Finished,
+    /// The connection broke, or the feed cannot go on.
+    Broken,
+}
+
+impl Listener {
+    /// A listener whose `feed` begins with the response head. `socket` must not block.
+    pub fn new(socket: OwnedFd, feed: Feed, hearing: Hearing) -> Self {
+        Listener { socket, feed, hearing, state: State::Idle, slot: 0 }
+    }
+
+    /// Writes what is due as far as the socket takes it, up to a turn's bytes.
+    fn deliver(&mut self, clock: &Clock, pieces: &mut Pieces) -> Outcome {
+        let mut left = TURN_BYTES;
+        let mut moved = false;
+        while left > 0 {
+            match self.feed.fill(clock.steady(), left, pieces) {
+                Turn::Wait => return Outcome::Done,
+                Turn::End => return Outcome::Finished,
+                Turn::Broken => return Outcome::Broken,
+                Turn::Ready => {}
+            }
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let count = pieces.io_slices(&mut slices);
+            match rustix::io::writev(&self.socket, &slices[..count]) {
+                Ok(written) => {
+                    self.feed.consume(pieces, written);
+                    self.hearing.sent(written);
+                    moved |= written > 0;
+                    if written < pieces.len_bytes() {
+                        return Outcome::Blocked { moved };
+                    }
+                    left = left.saturating_sub(written);
+                }
+                Err(rustix::io::Errno::AGAIN) => return Outcome::Blocked { moved },
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return Outcome::Broken,
+            }
+        }
+        Outcome::More
+    }
+
+    /// True for one that has fallen behind further than it may.
+    fn is_too_slow(&self, clock: &Clock) -> bool {
+        match self.state {
+            State::Idle => false,
+            State::Blocked(since) if self.feed.is_unpaced() => since.elapsed() > STALL_MAX,
+            State::Blocked(_) => self.feed.due_bytes(clock.steady()) > self.hearing.buffer_max(),
+        }
+    }
+}
+
+/// The delivery threads.
+#[derive(Debug)]
+pub struct Delivery {
+    inboxes: Box<[Arc<Inbox>]>,
+    next: AtomicUsize,
+}
+
+/// Where new listeners wait for their thread.
+#[derive(Debug)]
+struct Inbox {
+    new: Mutex<Vec<Listener>>,
+    wake: OwnedFd,
+    closed: AtomicBool,
+}
+
+impl Delivery {
+    /// Starts the threads; `tick` is the time between two deliveries to one listener.
+    pub fn start(threads: usize, tick: Duration, clock: Clock) -> io::Result<Arc<Self>> {
+        let inboxes = (0..threads.max(1))
+            .map(|number| {
+                let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+                let inbox = Arc::new(Inbox { new: Mutex::default(), wake, closed: AtomicBool::new(false) });
+                let worker = Worker::new(Arc::clone(&inbox), tick, clock)?;
+                std::thread::Builder::new().name(format!("delivery-{number}")).spawn(move || worker.run())?;
+                Ok(inbox)
+            })
+            .collect::<io::Result<_>>()?;
+        Ok(Arc::new(Delivery { inboxes, next: AtomicUsize::new(0) }))
+    }
+
+    /// Writes a listener's response head and burst at once, then leaves it to a thread.
+    pub fn take(&self, mut listener: Listener, clock: &Clock) {
+        match listener.deliver(clock, &mut Pieces::default()) {
+            Outcome::Finished => return finish(&listener),
+            Outcome::Broken => return,
+            Outcome::Done => {}
+            Outcome::Blocked { .. } | Outcome::More => listener.state = State::Blocked(Instant::now()),
+        }
+        let next = self.next.fetch_add(1, Ordering::Relaxed) % self.inboxes.len();
+        let inbox = &self.inboxes[next];
+        inbox.new.lock().push(listener);
+        inbox.wake();
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        for inbox in &self.inboxes {
+            inbox.closed.store(true, Ordering::Release);
+            inbox.wake();
+        }
+    }
+}
+
+impl Inbox {
+    fn wake(&self) {
+        // The counter is full only if the thread was woken and has not come to it yet: then it will look anyway.
+        let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
+    }
+
+    fn drain(&self) -> Vec<Listener> {
+        let mut count = [0; 8];
+        let _ = rustix::io::read(&self.wake, &mut count);
+        std::mem::take(&mut *self.new.lock())
+    }
+}
+
+/// One delivery thread.
+struct Worker {
+    inbox: Arc<Inbox>,
+    clock: Clock,
+    epoll: OwnedFd,
+    listeners: Slab<Listener>,
+    /// Keys by slot.
+    slots: [Vec<u32>; SLOTS],
+    slot_length: Duration,
+    /// Keys of those that take more than a turn's bytes.
+    hungry: Vec<usize>,
+    pieces: Pieces,
+}
+
+impl Worker {
+    fn new(inbox: Arc<Inbox>, tick: Duration, clock: Clock) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, &inbox.wake, epoll::EventData::new_u64(INBOX), epoll::EventFlags::IN)?;
+        Ok(Worker {
+            inbox,
+            clock,
+            epoll,
+            listeners: Slab::new(),
+            slots: std::array::from_fn(|_| Vec::new()),
+            slot_length: tick / SLOTS as u32,
+            hungry: Vec::new(),
+            pieces: Pieces::default(),
+        })
+    }
+
+    fn run(mut self) {
+        let mut events = Vec::with_capacity(EVENTS_MAX);
+        let mut slot = 0;
+        let mut slot_due = Instant::now() + self.slot_length;
+        while !self.inbox.closed.load(Ordering::Acquire) {
+            self.wait(&mut events, slot_due);
+            self.handle(&events);
+            for key in std::mem::take(&mut self.hungry) {
+                self.turn(key);
+            }
+            let now = Instant::now();
+            if now >= slot_due {
+                self.deliver_slot(slot);
+                slot = (slot + 1) % SLOTS;
+                // A thread that has fallen behind does not make up for it by a rush.
+                slot_due = (slot_due + self.slot_length).max(now);
+            }
+        }
+    }
+
+    fn wait(&self, events: &mut Vec<epoll::Event>, slot_due: Instant) {
+        events.clear();
+        let patience = if self.hungry.is_empty() {
+            slot_due.saturating_duration_since(Instant::now())
+        } else {
+            Duration::ZERO
+        };
+        let patience = rustix::event::Timespec {
+            tv_sec: patience.as_secs() as i64,
+            tv_nsec: i64::from(patience.subsec_nanos()),
+        };
+        // An interrupted wait is a short one.
+        let _ = epoll::wait(&self.epoll, rustix::buffer::spare_capacity(events), Some(&patience));
+    }
+
+    fn handle(&mut self, events: &[epoll::Event]) {
+        let mut woken = false;
+        for event in events {
+            let (key, flags) = (event.data.u64(), event.flags);
+            if key == INBOX {
+                woken = true;
+            } else if flags.intersects(epoll::EventFlags::ERR | epoll::EventFlags::HUP) {
+                self.close(key as usize);
+            } else if self.listeners.get(key as usize).is_some_and(|it| it.state != State::Idle) {
+                self.turn(key as usize);
+            }
+        }
+        // Last, so that no key of these events is given to a new listener meanwhile.
+        if woken {
+            for listener in self.inbox.drain() {
+                self.admit(listener);
+            }
+        }
+    }
+
+    fn admit(&mut self, mut listener: Listener) {
+        let slot = (0..SLOTS).min_by_key(|&slot| self.slots[slot].len()).unwrap_or(0);
+        listener.slot = slot as u8;
+        let entry = self.listeners.vacant_entry();
+        let key = entry.key();
+        // Edge-triggered: an event comes only after the socket was full, or broke. One that is writable already says
+        // so at once, which serves a listener whose burst was cut short.
+        let flags = epoll::EventFlags::OUT | epoll::EventFlags::ET;
+        let data = epoll::EventData::new_u64(key as u64);
+        if let Err(error) = epoll::add(&self.epoll, listener.socket.as_fd(), data, flags) {
+            tracing::warn!(%error, "cannot watch a listener's socket");
+            return;
+        }
+        entry.insert(listener);
+        self.slots[slot].push(key as u32);
+    }
+
+    fn deliver_slot(&mut self, slot: usize) {
+        let keys = std::mem::take(&mut self.slots[slot]);
+        let mut leaving = Vec::new();
+        for &key in &keys {
+            let key = key as usize;
+            let Some(listener) = self.listeners.get(key) else { continue };
+            if listener.is_too_slow(&self.clock) {
+                listener.hearing.note_slow();
+                leaving.push(key);
+            } else if listener.state == State::Idle && self.step(key) {
+                leaving.push(key);
+            }
+        }
+        self.slots[slot] = keys;
+        leaving.into_iter().for_each(|key| self.close(key));
+    }
+
+    fn turn(&mut self, key: usize) {
+        if self.step(key) {
+            self.close(key);
+        }
+    }
+
+    /// Gives a listener its turn; true if it is to be closed.
+    fn step(&mut self, key: usize) -> bool {
+        let Some(listener) = self.listeners.get_mut(key) else { return false };
+        match listener.deliver(&self.clock, &mut self.pieces) {
+            Outcome::Done => listener.state = State::Idle,
+            Outcome::Blocked { moved } => {
+                if moved || listener.state == State::Idle {
+                    listener.state = State::Blocked(Instant::now());
+                }
+            }
+            Outcome::More => {
+                listener.state = State::Blocked(Instant::now());
+                self.hungry.push(key);
+            }
+            Outcome::Finished => {
+                finish(listener);
+                return true;
+            }
+            Outcome::Broken => return true,
+        }
+        false
+    }
+
+    fn close(&mut self, key: usize) {
+        let Some(listener) = self.listeners.try_remove(key) else { return };
+        let slot = &mut self.slots[usize::from(listener.slot)];
+        if let Some(place) = slot.iter().position(|&other| other as usize == key) {
+            slot.swap_remove(place);
+        }
+        // The kernel takes the closed socket out of the epoll set.
+    }
+}
+
+/// Ends the sending side in order: the peer reads everything, then the end.
+fn finish(listener: &Listener) {
+    // A peer that is gone already needs no end.
+    let _ = rustix::net::shutdown(&listener.socket, Shutdown::Write);
+}

@@ -1,0 +1,113 @@
+//! Opens a feed for what a listener asks, and tells what it was given.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use audio::Time;
+use rewind::{Clamp, Feed, Pace, Request};
+use wire::listen::{ListenQuery, Start};
+
+use crate::base::clock::{self, Clock, iso};
+use crate::stream::Stream;
+
+/// A feed at the start of what a listener is given.
+#[derive(Debug)]
+pub struct Opened {
+    /// The feed.
+    pub feed: Feed,
+    /// Bytes of audio and metadata in all, where the span is finite and known.
+    pub content_length: Option<u64>,
+    /// When the first frame was on air; none before there is any audio.
+    pub content_start: Option<Time>,
+    /// How far behind the live edge it is.
+    pub behind: Duration,
+    /// Audio bytes between two blocks of metadata.
+    pub metaint: Option<NonZeroU32>,
+}
+
+/// Why a listener is not given what it asks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It insists on an instant that is not in the rewind buffer.
+    #[error("{asked} is outside the rewind buffer, which holds {} to {}", iso(*oldest), iso(*edge))]
+    Outside {
+        /// What was asked for.
+        asked: String,
+        /// The oldest instant there is.
+        oldest: Time,
+        /// The newest.
+        edge: Time,
+    },
+    /// It insists on an instant, and there is no audio at all.
+    #[error("the rewind buffer is empty")]
+    Empty,
+}
+
+/// Opens `stream` as `query` asks; with metadata if `icy`.
+pub fn open(stream: &Arc<Stream>, query: &ListenQuery, icy: bool, clock: &Clock) -> Result<Opened, Refused> {
+    let config = stream.config();
+    let mut request = request(stream, query);
+    // A span is a file; nobody looks for titles in it.
+    if icy && request.pace == Pace::Live {
+        request.metaint = NonZeroU32::new(config.meta_interval);
+    }
+    let feed = Feed::open(stream.log(), &request, clock.steady());
+    if query.strict
+        && let Some(clamp) = feed.clamped()
+    {
+        return Err(outside(stream, query, clamp));
+    }
+    Ok(Opened {
+        content_length: feed.content_length(),
+        content_start: feed.first(),
+        behind: feed.behind(),
+        metaint: request.metaint,
+        feed,
+    })
+}
+
+fn request(stream: &Stream, query: &ListenQuery) -> Request {
+    let burst = stream.config().burst;
+    let edge = stream.log().edge().time;
+    if let Some(pump) = query.pump {
+        let from = pump.from.unwrap_or(pump.length);
+        let start = back(edge, from);
+        let end = start.plus_micros(pump.length.as_micros() as i64);
+        return Request {
+            start: rewind::Start::At(start),
+            end: Some(end.min(edge)),
+            burst,
+            pace: Pace::Unpaced,
+            metaint: None,
+        };
+    }
+    let end = query.end.map(clock::time);
+    Request {
+        start: match query.start {
+            Start::Live => rewind::Start::Live,
+            Start::Offset(offset) => rewind::Start::Behind(offset),
+            Start::Delay(delay) => rewind::Start::Delay(delay),
+            Start::At(instant) => rewind::Start::At(clock::time(instant)),
+        },
+        end,
+        burst,
+        // What lies in the past is given as fast as it is taken; what is still to come can only be waited for.
+        pace: if end.is_some_and(|end| end <= edge) { Pace::Unpaced } else { Pace::Live },
+        metaint: None,
+    }
+}
+
+fn back(edge: Time, duration: Duration) -> Time {
+    edge.plus_micros(-i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
+}
+
+fn outside(stream: &Stream, query: &ListenQuery, clamp: Clamp) -> Refused {
+    let Some(span) = stream.log().span() else { return Refused::Empty };
+    let asked = match (&query.start, clamp) {
+        (Start::At(instant), _) => iso(clock::time(*instant)),
+        (_, Clamp::Oldest) => "an instant before the oldest audio".to_owned(),
+        (_, Clamp::Edge) => "an instant after the live edge".to_owned(),
+    };
+    Refused::Outside { asked, oldest: span.start, edge: span.end }
+}

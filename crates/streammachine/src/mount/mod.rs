@@ -1,0 +1,143 @@
+//! Mounts: where sources send audio, and who of them is on air.
+//!
+//! One task owns a mount. Others send it commands, watch its state, or tap what is on air. A mount does not know
+//! what its audio is used for.
+
+pub mod door;
+mod order;
+pub mod registry;
+mod task;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use audio::Batch;
+use parking_lot::RwLock;
+use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
+use wire::icy::Metadata;
+
+use crate::base::clock::Clock;
+use crate::base::task as tasks;
+use crate::config::MountConfig;
+use crate::source::{Output, Report, Source};
+
+/// Reports of sources and commands that may wait for a mount; beyond that, sources are slowed down.
+const QUEUE_MAX: usize = 16;
+
+/// What a mount is told at its start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its configuration.
+    pub config: MountConfig,
+    /// A source is cut after so long without audio.
+    pub silence_max: Duration,
+    /// What plays while nobody is connected.
+    pub fallback: Option<Fallback>,
+}
+
+/// What plays while nobody is connected.
+#[derive(Clone, Debug)]
+pub enum Fallback {
+    /// The built-in programme.
+    Programme {
+        /// Zone of the time that it tells.
+        zone: jiff::tz::TimeZone,
+        /// How much of it is given at its first start, dated into the past.
+        lead_in: Duration,
+    },
+    /// A file, again and again.
+    File(PathBuf),
+}
+
+/// What happens on air.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// This source goes on air; frames that follow are its.
+    Started(Arc<Source>),
+    /// Whole frames of the source on air.
+    Frames(Arc<[Batch]>),
+    /// The source on air tells what it plays.
+    Metadata(Metadata),
+    /// Nobody is on air any more.
+    Stopped,
+}
+
+/// Takes what happens on air; must not block. False ends it.
+pub type Tap = Box<dyn FnMut(&Event) -> bool + Send>;
+
+/// The sources of a mount, the one on air first.
+pub type Line = Arc<[Arc<Source>]>;
+
+enum Command {
+    Add(Arc<Source>),
+    Metadata(Metadata),
+    Tap(Tap),
+}
+
+/// A handle to a mount; its task lives as long as one of these or a source does.
+#[derive(Debug)]
+pub struct Mount {
+    key: String,
+    config: RwLock<Arc<MountConfig>>,
+    silence_max: Duration,
+    commands: mpsc::Sender<Command>,
+    reports: mpsc::Sender<(Uuid, Report)>,
+    line: watch::Receiver<Line>,
+}
+
+impl Mount {
+    /// Starts a mount.
+    pub fn start(settings: Settings, clock: Clock) -> Arc<Self> {
+        let (commands, inbox) = mpsc::channel(QUEUE_MAX);
+        let (reports, outcomes) = mpsc::channel(QUEUE_MAX);
+        let (announce, line) = watch::channel(Line::from([]));
+        let Settings { config, silence_max, fallback } = settings;
+        let key = config.key.clone();
+        let task = task::Task::new(key.clone(), fallback, clock, reports.clone(), announce);
+        tasks::spawn("mount", task.run(inbox, outcomes));
+        Arc::new(Mount { key, config: RwLock::new(Arc::new(config)), silence_max, commands, reports, line })
+    }
+
+    /// Its key.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Its configuration at this moment.
+    pub fn config(&self) -> Arc<MountConfig> {
+        Arc::clone(&self.config.read())
+    }
+
+    /// Takes over a changed configuration; sources that are connected stay.
+    pub fn set_config(&self, config: MountConfig) {
+        *self.config.write() = Arc::new(config);
+    }
+
+    /// A source is cut after so long without audio.
+    pub fn silence_max(&self) -> Duration {
+        self.silence_max
+    }
+
+    /// Its sources at this moment, the one on air first.
+    pub fn line(&self) -> Line {
+        Arc::clone(&self.line.borrow())
+    }
+
+    /// Adds a source; its task reports through what is returned. None if the mount has ended.
+    pub async fn add(&self, source: Arc<Source>) -> Option<Output> {
+        self.commands.send(Command::Add(Arc::clone(&source))).await.ok()?;
+        Some(Output::new(source, self.reports.clone()))
+    }
+
+    /// Tells what is being played. False if the mount has ended.
+    pub async fn set_metadata(&self, metadata: Metadata) -> bool {
+        self.commands.send(Command::Metadata(metadata)).await.is_ok()
+    }
+
+    /// Lets `tap` hear what happens on air from now on.
+    pub async fn tap(&self, tap: Tap) -> bool {
+        self.commands.send(Command::Tap(tap)).await.is_ok()
+    }
+}

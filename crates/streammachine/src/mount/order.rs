@@ -1,0 +1,104 @@
+//! Who is on air: a pure decision over the sources of one mount.
+//!
+//! Live sources are served in the order in which they came; the first is on air, the others wait. The operator may
+//! promote one. The fallback is on air only while there is no live source.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::source::Source;
+
+/// The sources of a mount, the one on air first.
+#[derive(Debug, Default)]
+pub struct Order {
+    live: Vec<Arc<Source>>,
+    fallback: Option<Arc<Source>>,
+}
+
+impl Order {
+    /// The source on air.
+    pub fn active(&self) -> Option<&Arc<Source>> {
+        self.live.first().or(self.fallback.as_ref())
+    }
+
+    /// True while the fallback should play: nobody live is there.
+    pub fn wants_fallback(&self) -> bool {
+        self.live.is_empty()
+    }
+
+    /// Adds a source behind those of its kind.
+    pub fn add(&mut self, source: Arc<Source>) {
+        if source.is_fallback() {
+            self.fallback = Some(source);
+        } else {
+            self.live.push(source);
+        }
+    }
+
+    /// Removes a source and returns it, if it was there.
+    pub fn remove(&mut self, id: Uuid) -> Option<Arc<Source>> {
+        if self.fallback.as_ref().is_some_and(|fallback| fallback.id == id) {
+            return self.fallback.take();
+        }
+        let place = self.live.iter().position(|source| source.id == id)?;
+        Some(self.live.remove(place))
+    }
+
+    /// All sources, the one on air first.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Source>> {
+        self.live.iter().chain(&self.fallback)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use audio::Time;
+
+    use super::*;
+    use crate::source::Origin;
+
+    fn live() -> Arc<Source> {
+        let peer = ([192, 0, 2, 1], 1).into();
+        Source::new(Origin::Icecast { peer, agent: String::new() }, Time(0))
+    }
+
+    fn fallback() -> Arc<Source> {
+        Source::new(Origin::Programme, Time(0))
+    }
+
+    #[test]
+    fn the_first_live_source_is_on_air_and_the_next_follows_it() {
+        let (mut order, first, second) = (Order::default(), live(), live());
+        assert!(order.active().is_none());
+        order.add(Arc::clone(&first));
+        order.add(Arc::clone(&second));
+        assert_eq!(order.active().unwrap().id, first.id);
+        assert_eq!(order.remove(first.id).unwrap().id, first.id);
+        assert_eq!(order.active().unwrap().id, second.id);
+        assert!(order.remove(first.id).is_none());
+    }
+
+    #[test]
+    fn the_fallback_gives_way_to_a_live_source_and_is_wanted_again_without_one() {
+        let (mut order, spare, source) = (Order::default(), fallback(), live());
+        assert!(order.wants_fallback());
+        order.add(Arc::clone(&spare));
+        assert_eq!(order.active().unwrap().id, spare.id);
+        order.add(Arc::clone(&source));
+        assert_eq!(order.active().unwrap().id, source.id);
+        assert!(!order.wants_fallback());
+        order.remove(spare.id);
+        order.remove(source.id);
+        assert!(order.wants_fallback() && order.active().is_none());
+    }
+
+    #[test]
+    fn all_are_listed_with_the_one_on_air_first() {
+        let (mut order, spare, source) = (Order::default(), fallback(), live());
+        order.add(Arc::clone(&spare));
+        order.add(Arc::clone(&source));
+        let ids: Vec<_> = order.iter().map(|source| source.id).collect();
+        assert_eq!(ids, [source.id, spare.id]);
+    }
+}

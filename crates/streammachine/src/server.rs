@@ -1,0 +1,194 @@
+//! Puts the parts together: the only file that names all rooms.
+
+use std::io::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::Admin;
+use crate::admin::access::Access;
+use crate::base::clock::Clock;
+use crate::base::descriptors::{self, Budget};
+use crate::base::net::{Acceptor, bind};
+use crate::base::task;
+use crate::config::{self, Settings};
+use crate::http::front::{Port, serve};
+use crate::http::App;
+use crate::listener::Audience;
+use crate::listener::delivery::Delivery;
+use crate::mount::door::Door;
+use crate::mount::{self, Mount};
+use crate::stream::{self, Keeping, Stream};
+
+/// How much of the built-in programme a fresh server has already "sent", so that rewinding can be tried at once.
+const LEAD_IN: Duration = Duration::from_secs(300);
+/// Descriptors of one stream's block files, mapped and open.
+const BLOCKS_PER_STREAM: u64 = 160;
+/// How long streams may take to write what they hold when the server ends.
+const FINISH_TIME: Duration = Duration::from_secs(2);
+
+/// Sockets that listen, before anything is served.
+struct Ports {
+    listeners: TcpListener,
+    sources: TcpListener,
+    api: Option<TcpListener>,
+}
+
+/// Serves until `stop`.
+pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
+    let clock = Clock::start();
+    let limit = descriptors::raise_limit();
+    let budget = Budget::divide(limit, BLOCKS_PER_STREAM * settings.streams.len() as u64);
+    let ports = open_ports(&settings)?;
+    let mounts = start_mounts(&settings, clock);
+    let streams = start_streams(&settings, &mounts, clock).await?;
+
+    let heads = Arc::new(Semaphore::new(budget.heads_max));
+    let door = Door::new(Arc::clone(&mounts), clock, budget.heads_max, settings.limits.sources_max);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let delivery = Delivery::start(cores, settings.chunk_duration, clock).context("cannot start delivery threads")?;
+    let admin = Arc::new(Admin {
+        streams: Arc::clone(&streams),
+        mounts,
+        access: access(&settings),
+        chunk: settings.chunk_duration,
+    });
+    let listeners_max = settings.limits.listeners_max.map_or(budget.listeners_max, |max| max.min(budget.listeners_max));
+    let app = Arc::new(App {
+        clock,
+        streams: Arc::clone(&streams),
+        admin,
+        door: Arc::clone(&door),
+        audience: Audience::new(listeners_max),
+        delivery,
+        cors: settings.cors.clone(),
+        ua_skip: settings.ua_skip.clone(),
+        behind_proxy: settings.behind_proxy,
+        zone: settings.timezone.clone(),
+        tick: settings.chunk_duration,
+        heads_max: budget.heads_max,
+        log_requests: settings.debug_incoming_requests,
+    });
+    announce(&settings, &ports, &streams)?;
+    tracing::info!(listeners_max, descriptors = limit, "ready");
+
+    let served = serve_ports(ports, &app, &door, &heads, &stop);
+    stop.cancelled().await;
+    for port in served {
+        port.await.context("a port's task failed")?;
+    }
+    finish(&streams).await;
+    Ok(())
+}
+
+fn open_ports(settings: &Settings) -> anyhow::Result<Ports> {
+    Ok(Ports {
+        listeners: bind(settings.listen, settings.port).context("port")?,
+        sources: bind(settings.listen, settings.source_port).context("source_port")?,
+        api: settings.api_port.map(|port| bind(settings.listen, port)).transpose().context("api_port")?,
+    })
+}
+
+fn serve_ports(
+    ports: Ports,
+    app: &Arc<App>,
+    door: &Arc<Door>,
+    heads: &Arc<Semaphore>,
+    stop: &CancellationToken,
+) -> Vec<JoinHandle<()>> {
+    let acceptor = |listener| Acceptor::new(listener, Arc::clone(heads));
+    let api_here = ports.api.is_none();
+    let listeners =
+        serve(Arc::clone(app), acceptor(ports.listeners), Port::Listeners { api: api_here }, stop.clone());
+    let sources = Arc::clone(door).serve(acceptor(ports.sources), stop.clone());
+    let mut served = vec![task::spawn("listener port", listeners), task::spawn("source port", sources)];
+    if let Some(listener) = ports.api {
+        let api = serve(Arc::clone(app), acceptor(listener), Port::Api, stop.clone());
+        served.push(task::spawn("api port", api));
+    }
+    served
+}
+
+fn start_mounts(settings: &Settings, clock: Clock) -> Arc<mount::registry::Registry> {
+    let mounts = Arc::new(mount::registry::Registry::default());
+    for config in settings.mounts() {
+        let fallback = config.fallback.as_ref().map(|fallback| match fallback {
+            config::Fallback::Programme => mount::Fallback::Programme {
+                zone: settings.timezone.clone(),
+                // Audio that was kept from an earlier run must not be followed by audio from before its end.
+                lead_in: if settings.rewind_dir.is_none() { LEAD_IN } else { Duration::ZERO },
+            },
+            config::Fallback::File(path) => mount::Fallback::File(path.clone()),
+        });
+        mounts.insert(Mount::start(
+            mount::Settings {
+                config,
+                silence_max: settings.source_timeout,
+                fallback,
+            },
+            clock,
+        ));
+    }
+    mounts
+}
+
+async fn start_streams(
+    settings: &Settings,
+    mounts: &mount::registry::Registry,
+    clock: Clock,
+) -> anyhow::Result<Arc<stream::registry::Registry>> {
+    let streams = Arc::new(stream::registry::Registry::default());
+    let keeping = Keeping { dir: settings.rewind_dir.clone(), segment: settings.segment_duration };
+    for config in settings.streams.values() {
+        let mount = mounts.find(config.mount_key()).expect("the configuration was checked: each stream has its mount");
+        let opened = Stream::start(config.clone(), &keeping, mount, clock).await;
+        let (stream, recovery) = opened.with_context(|| format!("cannot open the rewind buffer of {}", config.key))?;
+        for note in &recovery.notes {
+            tracing::warn!(stream = stream.key(), note, "the rewind buffer was mended");
+        }
+        if recovery.chunks > 0 {
+            let (chunks, bytes) = (recovery.chunks, recovery.bytes);
+            tracing::info!(stream = stream.key(), chunks, bytes, "the rewind buffer was opened");
+        }
+        streams.insert(stream);
+    }
+    Ok(streams)
+}
+
+fn access(settings: &Settings) -> Access {
+    if settings.require_auth { Access::Users(settings.users.clone()) } else { Access::Loopback }
+}
+
+/// Tells on standard output where to listen and where to send, for people and for programs that started us.
+fn announce(settings: &Settings, ports: &Ports, streams: &stream::registry::Registry) -> anyhow::Result<()> {
+    let host = settings.listen.unwrap_or(IpAddr::from([127, 0, 0, 1]));
+    let at = |listener: &TcpListener| listener.local_addr().map(|it| SocketAddr::new(host, it.port()));
+    let listeners = at(&ports.listeners)?;
+    let mut text = format!("listeners on http://{listeners}/\nsources on {}\n", at(&ports.sources)?);
+    if let Some(api) = &ports.api {
+        text.push_str(&format!("api on http://{}/api/streams\n", at(api)?));
+    }
+    for stream in streams.all() {
+        let (key, mount) = (stream.key(), stream.mount().key());
+        text.push_str(&format!("stream {key}: play http://{listeners}/{key}, send to mount /{mount}\n"));
+    }
+    text.push_str("ready\n");
+    let mut out = std::io::stdout().lock();
+    // Whoever started us may not listen.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    Ok(())
+}
+
+async fn finish(streams: &stream::registry::Registry) {
+    for stream in streams.all() {
+        if tokio::time::timeout(FINISH_TIME, stream.finish()).await.is_err() {
+            tracing::warn!(stream = stream.key(), "the newest audio was not written in time");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Streams: what listeners hear. One format at a time, one rewind buffer, one metadata line.
+//!
+//! A stream taps a mount; its own thread cuts what it hears into chunks and writes them into the log. Readers take
+//! from the log without asking the stream. A stream does not know who reads it; it is only told how many they are.
+
+mod recorder;
+pub mod registry;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+
+use parking_lot::RwLock;
+use rewind::dump::DumpError;
+use rewind::{Log, OpenError, Prepended, Recovery};
+use tokio::sync::oneshot;
+use uuid::Uuid;
+use wire::icy::Metadata;
+
+use crate::base::clock::Clock;
+use crate::base::seldom::Seldom;
+use crate::config::StreamConfig;
+use crate::mount::{Event, Mount};
+use recorder::{Input, Recorder};
+
+/// What may wait for a stream's thread: half a minute of frames. One that takes longer is stuck in its disk; audio is
+/// then lost for this stream only, and counted.
+const QUEUE_MAX: usize = 1024;
+
+/// How a stream's log is kept, beside its own configuration.
+#[derive(Clone, Debug)]
+pub struct Keeping {
+    /// Directory of all logs; in memory without one.
+    pub dir: Option<std::path::PathBuf>,
+    /// Segment duration of HTTP Live Streaming; chunks are cut at its multiples.
+    pub segment: std::time::Duration,
+}
+
+/// A handle to a stream.
+#[derive(Debug)]
+pub struct Stream {
+    key: String,
+    id: Uuid,
+    config: RwLock<Arc<StreamConfig>>,
+    log: Arc<Log>,
+    mount: Arc<Mount>,
+    inbox: SyncSender<Input>,
+    listeners: AtomicUsize,
+    sent_bytes: AtomicU64,
+    lost: AtomicU64,
+    slow_listeners: AtomicU64,
+    complaint: Seldom,
+}
+
+impl Stream {
+    /// Opens the log and starts the stream on its mount.
+    pub async fn start(
+        config: StreamConfig,
+        keeping: &Keeping,
+        mount: Arc<Mount>,
+        clock: Clock,
+    ) -> Result<(Arc<Self>, Recovery), OpenError> {
+        let (writer, log, recovery) = Log::open(
+            rewind::Config {
+                key: config.key.clone(),
+                dir: keeping.dir.clone(),
+                keep: config.seconds,
+                bytes_max: config.bytes_max(),
+                segment: keeping.segment,
+            },
+            clock.now().wall,
+        )?;
+        let (inbox, inputs) = sync_channel(QUEUE_MAX);
+        let recorder = Recorder::new(writer, &config, keeping.segment, clock);
+        let name = format!("stream-{}", config.key);
+        std::thread::Builder::new().name(name).spawn(move || recorder.run(&inputs)).expect("a thread can be started while the server starts");
+        let stream = Arc::new(Stream {
+            key: config.key.clone(),
+            id: Uuid::new_v4(),
+            config: RwLock::new(Arc::new(config)),
+            log,
+            mount: Arc::clone(&mount),
+            inbox,
+            listeners: AtomicUsize::new(0),
+            sent_bytes: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
+            slow_listeners: AtomicU64::new(0),
+            complaint: Seldom::default(),
+        });
+        let ear = Arc::downgrade(&stream);
+        mount.tap(Box::new(move |event| ear.upgrade().is_some_and(|stream| stream.hear(event)))).await;
+        Ok((stream, recovery))
+    }
+
+    /// Its key: its path without the leading slash.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Names this run of it.
+    pub fn id(&self) -> Uuid {
+        self.id
+    }
+
+    /// Its configuration at this moment.
+    pub fn config(&self) -> Arc<StreamConfig> {
+        Arc::clone(&self.config.read())
+    }
+
+    /// Its rewind buffer.
+    pub fn log(&self) -> &Arc<Log> {
+        &self.log
+    }
+
+    /// Where its audio comes from.
+    pub fn mount(&self) -> &Arc<Mount> {
+        &self.mount
+    }
+
+    /// Listeners at this moment.
+    pub fn listeners(&self) -> usize {
+        self.listeners.load(Ordering::Relaxed)
+    }
+
+    /// Counts a listener.
+    pub fn listener_came(&self) {
+        self.listeners.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a listener no more.
+    pub fn listener_left(&self) {
+        self.listeners.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Counts a listener that could not keep up, and says so once in a while.
+    pub fn note_slow_listener(&self) {
+        let count = self.slow_listeners.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.complaint.ready() {
+            tracing::warn!(stream = self.key, count, "listeners too slow for the stream were disconnected");
+        }
+    }
+
+    /// Counts bytes sent to a listener.
+    pub fn sent(&self, bytes: usize) {
+        self.sent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Bytes sent to all listeners since the start.
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Frames' batches lost because the log could not be written fast enough.
+    pub fn lost_batches(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Sets what is being played from the live edge on. False if the stream is stuck.
+    pub fn set_metadata(&self, metadata: Metadata) -> bool {
+        self.inbox.try_send(Input::Metadata(metadata)).is_ok()
+    }
+
+    /// Takes over a changed configuration, as far as it can change while the stream runs.
+    pub fn set_config(&self, config: StreamConfig) -> bool {
+        let kept = Input::Keep { keep: config.seconds, bytes_max: config.bytes_max() };
+        let title = Input::DefaultMetadata(recorder::default_metadata(&config));
+        *self.config.write() = Arc::new(config);
+        self.inbox.try_send(kept).is_ok() && self.inbox.try_send(title).is_ok()
+    }
+
+    /// Empties the rewind buffer.
+    pub async fn clear(&self) -> bool {
+        self.ask(Input::Clear).await.is_some()
+    }
+
+    /// Puts a dump behind the oldest audio.
+    pub async fn load(&self, dump: bytes::Bytes) -> Option<Result<Prepended, DumpError>> {
+        self.ask(|reply| Input::Load(dump, reply)).await
+    }
+
+    /// Writes what is held into the log: the server is about to end.
+    pub async fn finish(&self) {
+        self.ask(Input::Finish).await;
+    }
+
+    async fn ask<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> Input) -> Option<T> {
+        let (reply, answer) = oneshot::channel();
+        self.inbox.try_send(input(reply)).ok()?;
+        answer.await.ok()
+    }
+
+    /// The mount's tap: never blocks.
+    fn hear(&self, event: &Event) -> bool {
+        match self.inbox.try_send(Input::Air(event.clone())) {
+            Ok(()) => true,
+            Err(TrySendError::Disconnected(_)) => false,
+            Err(TrySendError::Full(_)) => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+                if self.complaint.ready() {
+                    tracing::error!(stream = self.key, "the rewind buffer cannot be written fast enough: audio is lost");
+                }
+                true
+            }
+        }
+    }
+}

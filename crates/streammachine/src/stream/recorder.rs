@@ -1,0 +1,168 @@
+//! The thread of a stream: it cuts what is on air into chunks and writes them into the log.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use audio::{Chunk, ChunkConfig, Chunker};
+use bytes::Bytes;
+use rewind::dump::DumpError;
+use rewind::{Prepended, Writer};
+use tokio::sync::oneshot;
+use wire::icy::Metadata;
+
+use crate::base::clock::Clock;
+use crate::config::StreamConfig;
+use crate::mount::Event;
+
+/// Audio in a chunk. Half a second keeps live edges fresh and the index small; how often listeners are written to is
+/// another matter.
+const CHUNK: Duration = Duration::from_millis(500);
+/// Without a deadline of its own the thread looks up this often.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What a stream's thread is given.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// Something happened on air.
+    Air(Event),
+    /// What is played from now on.
+    Metadata(Metadata),
+    /// What is shown while no source tells anything.
+    DefaultMetadata(Metadata),
+    /// How much is kept.
+    Keep { keep: Duration, bytes_max: u64 },
+    /// Write what is held: the server is about to end.
+    Finish(oneshot::Sender<()>),
+    /// Forget all audio.
+    Clear(oneshot::Sender<()>),
+    /// Put a dump behind the oldest audio.
+    Load(Bytes, oneshot::Sender<Result<Prepended, DumpError>>),
+}
+
+pub(super) struct Recorder {
+    writer: Writer,
+    chunker: Chunker,
+    clock: Clock,
+    default_metadata: Metadata,
+    accepts_metadata: bool,
+    /// Whether the fallback was the last on air; none before anything was.
+    on_fallback: Option<bool>,
+    degraded: bool,
+    chunks: Vec<Chunk>,
+}
+
+/// What a stream shows while no source tells anything.
+pub(super) fn default_metadata(config: &StreamConfig) -> Metadata {
+    Metadata { title: config.meta_title.clone(), url: config.meta_url.clone() }
+}
+
+impl Recorder {
+    pub(super) fn new(
+        mut writer: Writer,
+        config: &StreamConfig,
+        segment: Duration,
+        clock: Clock,
+        ) -> Self {
+        let chunker = Chunker::new(ChunkConfig { chunk: CHUNK, segment }, writer.last_end());
+        let default_metadata = default_metadata(config);
+        writer.set_metadata(default_metadata.clone(), clock.now().wall);
+        Recorder {
+            writer,
+            chunker,
+            clock,
+            default_metadata,
+            accepts_metadata: config.accept_source_meta != Some(false),
+            on_fallback: None,
+            degraded: false,
+            chunks: Vec::new(),
+        }
+    }
+
+    /// Runs until every handle of the stream is gone.
+    pub(super) fn run(mut self, inputs: &Receiver<Input>) {
+        loop {
+            let now = self.clock.now();
+            let patience = self.chunker.deadline().map_or(PATIENCE, |deadline| deadline.since(now.mono));
+            match inputs.recv_timeout(patience) {
+                Ok(input) => self.take(input),
+                Err(RecvTimeoutError::Timeout) => self.chunker.poll(self.clock.now(), &mut self.chunks),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.write();
+        }
+        self.chunker.finish(self.clock.now(), &mut self.chunks);
+        self.write();
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Air(event) => self.hear(event),
+            Input::Metadata(metadata) => self.writer.set_metadata(metadata, self.clock.now().wall),
+            Input::DefaultMetadata(metadata) => {
+                if metadata != self.default_metadata {
+                    self.default_metadata = metadata.clone();
+                    self.writer.set_metadata(metadata, self.clock.now().wall);
+                }
+            }
+            Input::Keep { keep, bytes_max } => self.writer.set_keep(keep, bytes_max),
+            Input::Finish(reply) => {
+                self.chunker.finish(self.clock.now(), &mut self.chunks);
+                self.write();
+                // Whoever asked may be gone.
+                let _ = reply.send(());
+            }
+            Input::Clear(reply) => {
+                self.writer.clear();
+                        // Whoever asked may be gone.
+                let _ = reply.send(());
+            }
+            Input::Load(dump, reply) => {
+                let _ = reply.send(self.writer.load(&dump));
+            }
+        }
+    }
+
+    fn hear(&mut self, event: Event) {
+        let now = self.clock.now();
+        match event {
+            Event::Started(source) => {
+                self.chunker.source_started(now, &mut self.chunks);
+                let fallback = source.is_fallback();
+                if self.on_fallback.replace(fallback).is_some_and(|before| before != fallback) {
+                    self.writer.set_metadata(self.default_metadata.clone(), now.wall);
+                }
+            }
+            Event::Frames(batches) => {
+                batches.iter().for_each(|batch| self.chunker.push(batch, now, &mut self.chunks));
+            }
+            Event::Metadata(metadata) => {
+                if self.accepts_metadata {
+                    self.writer.set_metadata(metadata, now.wall);
+                }
+            }
+            Event::Stopped => self.chunker.finish(now, &mut self.chunks),
+        }
+    }
+
+    fn write(&mut self) {
+        if self.chunks.is_empty() {
+            return;
+        }
+        for chunk in self.chunks.drain(..) {
+            self.writer.append(&chunk);
+        }
+        self.watch_health();
+    }
+
+    fn watch_health(&mut self) {
+        let problem = self.writer.health().problem().map(ToString::to_string);
+        match (&problem, self.degraded) {
+            (Some(reason), false) => {
+                tracing::error!(stream = self.writer.key(), reason, "the rewind buffer is kept in memory only");
+            }
+            (None, true) => tracing::warn!(stream = self.writer.key(), "the rewind buffer is written to disk again"),
+            _ => {}
+        }
+        self.degraded = problem.is_some();
+    }
+}
