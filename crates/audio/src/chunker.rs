@@ -235,7 +235,7 @@ impl Run {
     fn cut(&mut self, batch: &Batch, now: Now, edge: &mut Edge, out: &mut Vec<Chunk>) {
         if batch.format != self.format {
             self.close(edge, out);
-            self.is_broken |= !self.format.continues_as(&batch.format);
+            self.is_broken = !self.format.continues_as(&batch.format);
             self.format = batch.format;
         }
         let (mut given, mut end) = (0, 0);

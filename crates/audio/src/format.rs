@@ -97,7 +97,8 @@ mod tests {
         assert_eq!(mp3(128, 2).stream_key(), "mp3-44100-128-s");
         assert_eq!(mp3(64, 1).stream_key(), "mp3-44100-64-m");
         assert_eq!(mp3(0, 2).stream_key(), "mp3-44100-vbr-s");
-        let aac = Format { codec: Codec::Aac, profile: 2, sample_rate_hz: 44_100, channels: 2, bitrate_kbps: 0 };
+        let aac =
+            Format { codec: Codec::Aac, profile: 2, sample_rate_hz: 44_100, channels: 2, bitrate_kbps: 0 };
         assert_eq!(aac.stream_key(), "aac-44100-2-2");
     }
 

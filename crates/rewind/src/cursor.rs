@@ -69,6 +69,13 @@ impl Cursor {
     /// The bytes from here up to `upto`, at most to the end of the block, and moves behind them; none if there are none
     /// yet. No copy and no allocation; the log is only asked where a block ends.
     pub fn next(&mut self, log: &Log, upto: Position) -> Option<Run> {
+        let run = self.peek(log, upto)?;
+        self.position = run.position.plus(run.data.len() as u64);
+        Some(run)
+    }
+
+    /// What [`Cursor::next`] gives, without moving; it takes hold of the block in which the bytes lie.
+    pub fn peek(&mut self, log: &Log, upto: Position) -> Option<Run> {
         if self.position >= upto {
             return None;
         }
@@ -82,14 +89,10 @@ impl Cursor {
         let block = self.block.as_ref()?;
         // Later than where it stands if the audio between is gone; perhaps beyond `upto`, and then nothing is due yet.
         let (position, end) = (self.position.max(block.start()), block.end().min(upto));
-        if position >= end {
-            return None;
-        }
-        self.position = end;
-        Some(Run { position, data: block.slice(position, end) })
+        (position < end).then(|| Run { position, data: block.slice(position, end) })
     }
 
-    /// Moves on by `bytes` that were read with a copy of this cursor.
+    /// Moves on by `bytes`, which were peeked, or read with a copy of this cursor.
     pub fn advance(&mut self, bytes: u64) {
         self.position = self.position.plus(bytes);
     }

@@ -34,7 +34,9 @@ pub use chunks::{ChunkRef, Chunks, Located};
 pub use cursor::{Clamp, Cursor, Placed, Run};
 pub use dump::DumpError;
 pub use error::{OpenError, PrependError};
-pub use feed::{Feed, Pace, Pieces, Request, Start, Turn};
+pub use feed::{
+    End, Feed, FeedState, Framing, Lagging, PIECES_MAX, Pace, Pacing, Pieces, Request, Start, Turn,
+};
 pub use log::{Edge, Log, Span, Usage};
 pub use position::{Position, SegmentSeq};
 pub use prepend::Prepended;

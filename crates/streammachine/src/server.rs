@@ -18,8 +18,8 @@ use crate::base::descriptors::{self, Budget};
 use crate::base::net::{Acceptor, bind};
 use crate::base::task;
 use crate::config::{self, Settings};
-use crate::http::front::{Port, serve};
 use crate::http::App;
+use crate::http::front::{Port, serve};
 use crate::listener::Audience;
 use crate::listener::delivery::Delivery;
 use crate::mount::door::Door;
@@ -52,14 +52,16 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let heads = Arc::new(Semaphore::new(budget.heads_max));
     let door = Door::new(Arc::clone(&mounts), clock, budget.heads_max, settings.limits.sources_max);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let delivery = Delivery::start(cores, settings.chunk_duration, clock).context("cannot start delivery threads")?;
+    let delivery =
+        Delivery::start(cores, settings.chunk_duration, clock).context("cannot start delivery threads")?;
     let admin = Arc::new(Admin {
         streams: Arc::clone(&streams),
         mounts,
         access: access(&settings),
         chunk: settings.chunk_duration,
     });
-    let listeners_max = settings.limits.listeners_max.map_or(budget.listeners_max, |max| max.min(budget.listeners_max));
+    let listeners_max =
+        settings.limits.listeners_max.map_or(budget.listeners_max, |max| max.min(budget.listeners_max));
     let app = Arc::new(App {
         clock,
         streams: Arc::clone(&streams),
@@ -127,11 +129,7 @@ fn start_mounts(settings: &Settings, clock: Clock) -> Arc<mount::registry::Regis
             config::Fallback::File(path) => mount::Fallback::File(path.clone()),
         });
         mounts.insert(Mount::start(
-            mount::Settings {
-                config,
-                silence_max: settings.source_timeout,
-                fallback,
-            },
+            mount::Settings { config, silence_max: settings.source_timeout, fallback },
             clock,
         ));
     }
@@ -146,9 +144,12 @@ async fn start_streams(
     let streams = Arc::new(stream::registry::Registry::default());
     let keeping = Keeping { dir: settings.rewind_dir.clone(), segment: settings.segment_duration };
     for config in settings.streams.values() {
-        let mount = mounts.find(config.mount_key()).expect("the configuration was checked: each stream has its mount");
+        let mount = mounts
+            .find(config.mount_key())
+            .expect("the configuration was checked: each stream has its mount");
         let opened = Stream::start(config.clone(), &keeping, mount, clock).await;
-        let (stream, recovery) = opened.with_context(|| format!("cannot open the rewind buffer of {}", config.key))?;
+        let (stream, recovery) =
+            opened.with_context(|| format!("cannot open the rewind buffer of {}", config.key))?;
         for note in &recovery.notes {
             tracing::warn!(stream = stream.key(), note, "the rewind buffer was mended");
         }

@@ -42,7 +42,7 @@ const DARKICE: &[u8] = b"SOURCE /dark.mp3 HTTP/1.0\nContent-type: audio/mpeg\n\
     ice-name: DARK\r\n\r\n";
 
 fn head(bytes: &[u8]) -> Head {
-    let (head, length) = parse(bytes).unwrap().unwrap();
+    let (head, length) = parse(bytes).expect("an acceptable head").expect("a whole head");
     assert_eq!(length, bytes.len());
     head
 }

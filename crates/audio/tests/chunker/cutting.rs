@@ -144,6 +144,16 @@ fn frames_that_wait_are_given_at_the_deadline_and_not_before() {
 }
 
 #[test]
+fn frames_that_waited_are_given_before_late_ones_even_if_nobody_polled() {
+    let mut host = Host::mp3();
+    host.run_in();
+    host.push(3);
+    host.tick(500 * MS);
+    host.push(3);
+    assert_eq!(frame_numbers(&host.out), [20, 21, 22]);
+}
+
+#[test]
 fn frames_that_waited_are_continued_without_a_mark() {
     let mut host = Host::mp3();
     host.run_in();

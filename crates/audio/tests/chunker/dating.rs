@@ -87,6 +87,18 @@ fn a_burst_without_end_is_dated_after_five_seconds() {
 }
 
 #[test]
+fn audio_that_stays_little_is_given_when_patience_ends() {
+    let mut host = Host::round();
+    host.start_source();
+    host.push(1);
+    host.pass(5 * SECOND - 1);
+    assert_eq!(host.out, []);
+    host.pass(1);
+    assert_eq!(host.out.len(), 1, "it has waited for longer than a chunk already");
+    assert_eq!((host.out[0].time, host.chunker.deadline()), (START.plus_micros(-128_000), None));
+}
+
+#[test]
 fn the_deadline_of_a_burst_is_five_seconds_after_its_first_frame_at_most() {
     let mut host = Host::round();
     // Polls that come late move the moments of measuring.
@@ -347,6 +359,10 @@ fn ahead_counts_what_is_gathered_behind_audio_that_runs_ahead() {
     host.start_source();
     host.push(500);
     assert_eq!(host.chunker.ahead(host.now).as_micros(), ahead.as_micros() + 64_000_000);
+    host.finish();
+    let dated = host.chunker.ahead(host.now).as_micros();
+    // All this audio is shrunk by 2 % when it is dated.
+    assert_eq!(dated, ahead.as_micros() + 62_720_000);
 }
 
 #[test]

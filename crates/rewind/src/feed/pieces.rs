@@ -1,13 +1,12 @@
 //! What a feed wants sent, in order: slices for one vectored write.
 
-use std::{io::IoSlice, sync::Arc};
+use std::io::IoSlice;
 
 use bytes::Bytes;
 
-use crate::{MetaEntry, Position};
-
-/// Pieces of one `fill` at most: what one vectored write takes at once is limited anyway (1,024 by the kernel).
-pub(super) const PIECES_MAX: usize = 64;
+/// Pieces of one `fill` at most: 32 metadata intervals, more than a second of audio at any usual interval. The kernel
+/// takes 1,024 at once.
+pub const PIECES_MAX: usize = 64;
 
 /// Pieces to send; made once and filled again and again.
 #[derive(Debug)]
@@ -22,14 +21,14 @@ pub(super) struct Piece {
     pub kind: Kind,
 }
 
-#[derive(Debug)]
+/// What a piece is to its feed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// What goes before the audio.
-    Prefix,
-    /// Audio from this position on.
-    Audio(Position),
-    /// A block of metadata, or the rest of one, with what it says.
-    Metadata(Arc<MetaEntry>),
+    /// What goes before audio: the prefix, or the rest of a metadata block.
+    Front,
+    Audio,
+    /// A block of metadata, and the mark of the title that it leaves the listener with.
+    Block(u32),
 }
 
 impl Default for Pieces {
@@ -49,7 +48,7 @@ impl Pieces {
         self.pieces.is_empty()
     }
 
-    /// The pieces as they are to be sent.
+    /// The pieces as they are to be sent, none of them empty.
     pub fn data(&self) -> impl Iterator<Item = &Bytes> {
         self.pieces.iter().map(|piece| &piece.data)
     }
@@ -73,7 +72,9 @@ impl Pieces {
     }
 
     pub(super) fn push(&mut self, data: Bytes, kind: Kind) {
-        self.bytes += data.len();
-        self.pieces.push(Piece { data, kind });
+        if !data.is_empty() {
+            self.bytes += data.len();
+            self.pieces.push(Piece { data, kind });
+        }
     }
 }

@@ -53,12 +53,16 @@ impl Access {
         }
         match self {
             Access::Loopback => {
-                let local = is_loopback(caller.peer) && !caller.forwarded && caller.host.is_none_or(names_this_machine);
+                let local = is_loopback(caller.peer)
+                    && !caller.forwarded
+                    && caller.host.is_none_or(names_this_machine);
                 if local { Ok(()) } else { Err(Refusal::NotLocal) }
             }
             Access::Users(users) => {
                 let known = wire::auth::basic(caller.authorization).is_some_and(|credentials| {
-                    users.get(&credentials.user).is_some_and(|hash| password::verify(&credentials.password, hash.expose()))
+                    users
+                        .get(&credentials.user)
+                        .is_some_and(|hash| password::verify(&credentials.password, hash.expose()))
                 });
                 if known { Ok(()) } else { Err(Refusal::Unauthorized) }
             }

@@ -1,5 +1,8 @@
 //! The routes of the API.
 
+// An error is a response, made once for a request: its size does not matter.
+#![allow(clippy::result_large_err)]
+
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -67,8 +70,11 @@ fn preflight() -> Response {
 fn check(admin: &Admin, request: &Request) -> Result<(), Refusal> {
     let headers = request.headers();
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(PeerAddress(peer)) = request.extensions().get::<PeerAddress>() else { return Err(Refusal::NotLocal) };
-    let forwarded = ["forwarded", "x-forwarded-for", "x-real-ip"].iter().any(|name| headers.contains_key(*name));
+    let Some(PeerAddress(peer)) = request.extensions().get::<PeerAddress>() else {
+        return Err(Refusal::NotLocal);
+    };
+    let forwarded =
+        ["forwarded", "x-forwarded-for", "x-real-ip"].iter().any(|name| headers.contains_key(*name));
     admin.access.check(Caller {
         peer: peer.ip(),
         forwarded,
@@ -91,7 +97,9 @@ fn refuse(refusal: Refusal) -> Response {
             StatusCode::FORBIDDEN,
             "without users the API answers this machine only: set admin.require_auth and users in the configuration",
         ),
-        Refusal::ForeignOrigin => problem(StatusCode::FORBIDDEN, "a page of another origin must not change anything"),
+        Refusal::ForeignOrigin => {
+            problem(StatusCode::FORBIDDEN, "a page of another origin must not change anything")
+        }
     }
 }
 
@@ -157,11 +165,7 @@ async fn put_stream_config(
     if stream.set_config(new) { Ok(Json(shown).into_response()) } else { Err(stuck()) }
 }
 
-async fn put_metadata(
-    State(admin): State<Arc<Admin>>,
-    Path(key): Path<String>,
-    request: Request,
-) -> Answer {
+async fn put_metadata(State(admin): State<Arc<Admin>>, Path(key): Path<String>, request: Request) -> Answer {
     let stream = find(&admin, &key)?;
     let query = request.uri().query().map(form).unwrap_or_default();
     let headers = request.headers().clone();
@@ -172,9 +176,8 @@ async fn put_metadata(
     for (name, value) in query {
         fields.entry(name).or_insert(value);
     }
-    let text = |names: [&str; 2]| {
-        names.iter().find_map(|name| fields.get(*name)).and_then(Value::as_str).map(clean)
-    };
+    let text =
+        |names: [&str; 2]| names.iter().find_map(|name| fields.get(*name)).and_then(Value::as_str).map(clean);
     let old = stream.log().metadata();
     let new = Metadata {
         title: text(["StreamTitle", "title"]).unwrap_or_else(|| old.title.clone()),
@@ -195,9 +198,9 @@ async fn load(State(admin): State<Arc<Admin>>, Path(key): Path<String>, request:
     let stream = find(&admin, &key)?;
     // The index of a dump takes less than its audio.
     let limit = usize::try_from(stream.config().bytes_max().saturating_mul(2)).unwrap_or(usize::MAX);
-    let body = axum::body::to_bytes(request.into_body(), limit)
-        .await
-        .map_err(|_| problem(StatusCode::PAYLOAD_TOO_LARGE, "the dump is longer than the rewind buffer may be"))?;
+    let body = axum::body::to_bytes(request.into_body(), limit).await.map_err(|_| {
+        problem(StatusCode::PAYLOAD_TOO_LARGE, "the dump is longer than the rewind buffer may be")
+    })?;
     match stream.load(body).await {
         Some(Ok(loaded)) => {
             Ok(Json(json!({ "seconds": loaded.seconds, "length": loaded.chunks })).into_response())
@@ -244,8 +247,12 @@ async fn put_mount_config(
 }
 
 async fn config(State(admin): State<Arc<Admin>>) -> Json<Value> {
-    let streams: Map<String, Value> =
-        admin.streams.all().iter().map(|stream| (stream.key().to_owned(), stream.config().to_json())).collect();
+    let streams: Map<String, Value> = admin
+        .streams
+        .all()
+        .iter()
+        .map(|stream| (stream.key().to_owned(), stream.config().to_json()))
+        .collect();
     let sources: Map<String, Value> =
         admin.mounts.all().iter().map(|mount| (mount.key().to_owned(), mount.config().to_json())).collect();
     Json(json!({ "streams": streams, "sources": sources }))
@@ -255,7 +262,8 @@ async fn config(State(admin): State<Arc<Admin>>) -> Json<Value> {
 fn fields(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, Response> {
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     if media_type.starts_with("application/x-www-form-urlencoded") {
-        let text = std::str::from_utf8(body).map_err(|_| problem(StatusCode::BAD_REQUEST, "the form is not UTF-8"))?;
+        let text = std::str::from_utf8(body)
+            .map_err(|_| problem(StatusCode::BAD_REQUEST, "the form is not UTF-8"))?;
         return Ok(form(text));
     }
     match serde_json::from_slice(body) {

@@ -69,8 +69,7 @@ mod tests {
     #[test]
     fn guessing_gets_slower_up_to_a_limit() {
         let throttle = Throttle::default();
-        let delays: Vec<u64> =
-            (0..30).map(|n| throttle.failed(IP, Mono(n)).as_millis() as u64).collect();
+        let delays: Vec<u64> = (0..30).map(|n| throttle.failed(IP, Mono(n)).as_millis() as u64).collect();
         assert!(delays[..10].iter().all(|&ms| ms == 0));
         assert_eq!(delays[10..13], [500, 1000, 1500]);
         assert_eq!(delays[29], 5000);

@@ -103,8 +103,8 @@ mod tests {
             ("{port: 1}", "FILE is fine\n", true),
             (
                 "{streams: {a: {preroll: 'x'}}}",
-                "warning: FILE:1:16: streams.a.preroll: recognised but not implemented in this version; it has no effect\n\
-                 note: FILE:1:15: streams.a.source_password: is not set: no source can connect\n\
+                "note: FILE:1:15: streams.a.source_password: is not set: no source can connect\n\
+                 warning: FILE:1:16: streams.a.preroll: recognised but not implemented in this version; it has no effect\n\
                  FILE is fine\n",
                 true,
             ),
@@ -117,12 +117,7 @@ mod tests {
             ),
             ("{port 1}", "error: FILE:1:7: expected colon\n", false),
         ] {
-            let mut lines: Vec<_> = out.lines().collect();
-            let (told, success) = told(&ConfigAction::Check, text);
-            let mut told: Vec<_> = told.lines().collect();
-            lines.sort_unstable();
-            told.sort_unstable();
-            assert_eq!((told, success), (lines, succeeds), "{text}");
+            assert_eq!(told(&ConfigAction::Check, text), (out.to_owned(), succeeds), "{text}");
         }
     }
 
@@ -141,7 +136,7 @@ mod tests {
         let origins = json!({"port": "FILE:1:8", "streams.a.source_password": "FILE:1:42"});
         assert_eq!(with_origins["origins"], origins);
 
-        assert_eq!(told(&ConfigAction::Show { origins: false }, "{port: 'x'}").1, false);
+        assert!(!told(&ConfigAction::Show { origins: false }, "{port: 'x'}").1);
     }
 
     #[test]

@@ -71,8 +71,8 @@ impl Listener {
     fn connect(args: &ListenArgs, number: u32) -> anyhow::Result<Self> {
         let target = args.target()?;
         let address = (target.host.as_str(), target.port);
-        let mut socket =
-            TcpStream::connect(address).with_context(|| format!("cannot connect to {}:{}", target.host, target.port))?;
+        let mut socket = TcpStream::connect(address)
+            .with_context(|| format!("cannot connect to {}:{}", target.host, target.port))?;
         socket.set_read_timeout(Some(SILENCE_MAX))?;
         let icy = if args.icy { "Icy-MetaData: 1\r\n" } else { "" };
         write!(
@@ -94,7 +94,9 @@ impl Listener {
         }
         let metaint = header(&head, "icy-metaint").and_then(|value| value.parse().ok());
         let output = match &args.output {
-            Some(path) if number == 1 => Some(File::create(path).with_context(|| path.display().to_string())?),
+            Some(path) if number == 1 => {
+                Some(File::create(path).with_context(|| path.display().to_string())?)
+            }
             _ => None,
         };
         Ok(Listener {
@@ -119,7 +121,9 @@ impl Listener {
             let read = match self.socket.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(read) => read,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => bail!("nothing for {SILENCE_MAX:?}"),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    bail!("nothing for {SILENCE_MAX:?}")
+                }
                 Err(error) => return Err(error).context("the connection broke"),
             };
             self.tally.gaps += u64::from(last_read.elapsed() > GAP);
@@ -217,13 +221,15 @@ fn read_head(socket: &mut TcpStream) -> anyhow::Result<(String, Vec<u8>)> {
 }
 
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    head.lines().filter_map(|line| line.split_once(':')).find_map(|(found, value)| {
-        found.eq_ignore_ascii_case(name).then_some(value.trim())
-    })
+    head.lines()
+        .filter_map(|line| line.split_once(':'))
+        .find_map(|(found, value)| found.eq_ignore_ascii_case(name).then_some(value.trim()))
 }
 
 /// The headers worth showing: what the station says of itself, and where in time the audio starts.
 fn is_telling(line: &str) -> bool {
     let line = line.to_ascii_lowercase();
-    ["content-type:", "icy-", "x-content-start", "x-content-behind"].iter().any(|start| line.starts_with(start))
+    ["content-type:", "icy-", "x-content-start", "x-content-behind"]
+        .iter()
+        .any(|start| line.starts_with(start))
 }

@@ -64,7 +64,9 @@ fn connect(args: &SourceArgs, mount: &str, password: &Secret) -> anyhow::Result<
     socket.write_all(head.as_bytes())?;
     let status = read_status(&mut socket)?;
     if !status.contains(" 200 ") {
-        bail!("{address} refused the source: {status} (is the mount {mount} configured, and the password right?)");
+        bail!(
+            "{address} refused the source: {status} (is the mount {mount} configured, and the password right?)"
+        );
     }
     Ok(socket)
 }

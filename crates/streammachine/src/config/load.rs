@@ -17,7 +17,7 @@ use super::tree::{Tree, fill, mask, parse_text};
 pub const DEFAULT_FILE: &str = "/etc/streammachine.conf";
 
 /// The longest file that is read.
-const FILE_BYTES_MAX: u64 = 16 << 20;
+pub(super) const FILE_BYTES_MAX: u64 = 4 << 20;
 
 /// Where settings may come from.
 #[derive(Clone, Debug, Default)]

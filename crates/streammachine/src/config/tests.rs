@@ -154,6 +154,26 @@ fn broken_json_is_told_with_its_place() {
 }
 
 #[test]
+fn a_file_has_its_longest() {
+    let blanks = " ".repeat(super::load::FILE_BYTES_MAX as usize - 2);
+    assert!(load_all(&format!("{{}}{blanks}"), &[], &[]).is_ok());
+    let error = load_all(&format!("{{}} {blanks}"), &[], &[]).unwrap_err();
+    assert_eq!(error, "FILE: cannot be read: it is longer than 4194304 bytes");
+}
+
+#[test]
+fn a_long_value_is_shortened_where_it_is_told() {
+    for (length, shown) in [(58, format!("\"{}\"", "ä".repeat(58))), (59, format!("\"{}…", "ä".repeat(59)))]
+    {
+        let text = format!("{{port: '{}'}}", "ä".repeat(length));
+        assert_eq!(
+            errors(&text),
+            [format!("FILE:1:8: port: expected a port from 0 to 65,535, found {shown}")]
+        );
+    }
+}
+
+#[test]
 fn all_wrong_values_are_told_at_once_with_place_key_and_what_is_allowed() {
     let text = r#"{
   // ports

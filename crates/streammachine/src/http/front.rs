@@ -85,7 +85,9 @@ impl Connection {
                 let mut feed = opened.feed;
                 feed.prefix(answer::encode("200 OK", http10, &headers));
                 match into_plain_socket(socket) {
-                    Ok(socket) => self.app.delivery.take(Listener::new(socket, feed, hearing), &self.app.clock),
+                    Ok(socket) => {
+                        self.app.delivery.take(Listener::new(socket, feed, hearing), &self.app.clock)
+                    }
                     Err(error) => tracing::debug!(%peer, %error, "a listener was gone at once"),
                 }
             }
@@ -95,7 +97,9 @@ impl Connection {
     /// The answer, if the request is for audio that can go the fast way.
     fn find_audio(&self, head: &Head) -> Option<Answer> {
         let head_only = head.method == "HEAD";
-        if !(head_only || head.method == "GET") || router::wants_page(head.header("accept"), head.header("icy-metadata")) {
+        if !(head_only || head.method == "GET")
+            || router::wants_page(head.header("accept"), head.header("icy-metadata"))
+        {
             return None;
         }
         let (path, _) = split_target(&head.target).ok()?;
@@ -141,7 +145,9 @@ fn into_plain_socket(socket: TcpStream) -> std::io::Result<std::os::fd::OwnedFd>
 async fn refuse(socket: TcpStream, failure: &Failure) {
     let answer = match failure {
         Failure::Gone | Failure::Late { begun: false } => return,
-        Failure::Late { begun: true } => answers::refusal(408, "Request Timeout", "The request head took too long.\n"),
+        Failure::Late { begun: true } => {
+            answers::refusal(408, "Request Timeout", "The request head took too long.\n")
+        }
         Failure::Malformed(error) => {
             let (status, reason) = error.status();
             answers::refusal(status, reason, &format!("{error}\n"))

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
-use axum::http::header::{self, HeaderMap, HeaderValue};
-use axum::http::StatusCode;
-use axum::response::{Html, IntoResponse, Response};
 use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::http::header::{self, HeaderMap, HeaderValue};
+use axum::response::{Html, IntoResponse, Response};
 use serde_json::{Value, json};
 use wire::listen::ListenPath;
 use wire::path::Query;
@@ -18,7 +18,8 @@ use crate::listener::answer::content_type;
 use crate::stream::Stream;
 
 /// Only what comes from this server may run or be loaded; audio may come from where a playlist says.
-const POLICY: &str = "default-src 'self'; media-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'self'";
+const POLICY: &str =
+    "default-src 'self'; media-src 'self' blob:; object-src 'none'; base-uri 'none'; frame-ancestors 'self'";
 
 /// The player page's parts: name, media type, content.
 const ASSETS: [(&str, &str, &str); 3] = [

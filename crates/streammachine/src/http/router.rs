@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -9,7 +10,6 @@ use axum::http::{Method, StatusCode, Version};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use axum::Router;
 use wire::listen::ListenPath;
 use wire::path::split_target;
 
@@ -88,7 +88,8 @@ async fn other(State(app): State<Arc<App>>, request: Request) -> Response {
     let Ok((path, query)) = split_target(target) else {
         return short(&Short::new(400, "The request target cannot be decoded.\n"));
     };
-    let page = wants_page(text(headers, header::ACCEPT), text(headers, HeaderName::from_static("icy-metadata")));
+    let page =
+        wants_page(text(headers, header::ACCEPT), text(headers, HeaderName::from_static("icy-metadata")));
     if page && path == "/" {
         return pages::player().await;
     }
@@ -113,7 +114,8 @@ fn audio(app: &App, answer: Answer) -> Response {
         Answer::Short(refusal) => short(&refusal),
         Answer::Head(headers) => {
             // A body of unknown length keeps the HTTP server from adding a length of its own.
-            let mut response = Response::new(Body::from_stream(futures_util::stream::empty::<std::io::Result<Bytes>>()));
+            let mut response =
+                Response::new(Body::from_stream(futures_util::stream::empty::<std::io::Result<Bytes>>()));
             put(response.headers_mut(), &headers);
             *response.version_mut() = Version::HTTP_10;
             response

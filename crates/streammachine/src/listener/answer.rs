@@ -51,7 +51,9 @@ fn station(headers: &mut Vec<Header>, stream: &Stream, config: &StreamConfig, fo
         ("icy-url", url),
         ("icy-description", config.description.as_deref().unwrap_or("")),
     ];
-    headers.extend(texts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name, clean(text))));
+    headers.extend(
+        texts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name, clean(text))),
+    );
     headers.push(("icy-pub", "0".to_owned()));
     if let Some(format) = format {
         let mut info = format!("ice-samplerate={};ice-channels={}", format.sample_rate_hz, format.channels);

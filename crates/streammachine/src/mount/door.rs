@@ -77,7 +77,9 @@ impl Door {
             }
         };
         match classify(&request.head) {
-            SourceRequest::Source(source) => self.admit(socket, peer, &request.head, source, request.rest).await,
+            SourceRequest::Source(source) => {
+                self.admit(socket, peer, &request.head, source, request.rest).await
+            }
             SourceRequest::Metadata(metadata) => {
                 let answer = self.metadata(&request.head, &metadata, peer).await;
                 close(socket, &answer).await;

@@ -150,7 +150,8 @@ impl Task {
 
     fn stop_fallback(&mut self) {
         let fallbacks = self.order.iter().filter(|source| source.is_fallback());
-        let ids: Vec<Uuid> = fallbacks.inspect(|source| source.stop.cancel()).map(|source| source.id).collect();
+        let ids: Vec<Uuid> =
+            fallbacks.inspect(|source| source.stop.cancel()).map(|source| source.id).collect();
         for id in ids {
             if let Some(source) = self.order.remove(id) {
                 log_end(&End::Stopped, &source);

@@ -35,7 +35,9 @@ async fn play_for_ever(path: &Path, clock: Clock, output: &Output) {
         match play_once(path, clock, output, &mut pace).await {
             Ok(Played::Stopped) => return,
             Ok(Played::Frames(1..)) => continue,
-            Ok(Played::Frames(0)) => tracing::warn!(file = %path.display(), "the file holds no MP3 or AAC frames"),
+            Ok(Played::Frames(0)) => {
+                tracing::warn!(file = %path.display(), "the file holds no MP3 or AAC frames")
+            }
             Err(error) => tracing::warn!(file = %path.display(), %error, "cannot read the file"),
         }
         tokio::time::sleep(RETRY).await;

@@ -73,7 +73,10 @@ impl Stream {
         let (inbox, inputs) = sync_channel(QUEUE_MAX);
         let recorder = Recorder::new(writer, &config, keeping.segment, clock);
         let name = format!("stream-{}", config.key);
-        std::thread::Builder::new().name(name).spawn(move || recorder.run(&inputs)).expect("a thread can be started while the server starts");
+        std::thread::Builder::new()
+            .name(name)
+            .spawn(move || recorder.run(&inputs))
+            .expect("a thread can be started while the server starts");
         let stream = Arc::new(Stream {
             key: config.key.clone(),
             id: Uuid::new_v4(),
@@ -197,7 +200,10 @@ impl Stream {
             Err(TrySendError::Full(_)) => {
                 self.lost.fetch_add(1, Ordering::Relaxed);
                 if self.complaint.ready() {
-                    tracing::error!(stream = self.key, "the rewind buffer cannot be written fast enough: audio is lost");
+                    tracing::error!(
+                        stream = self.key,
+                        "the rewind buffer cannot be written fast enough: audio is lost"
+                    );
                 }
                 true
             }

@@ -57,12 +57,7 @@ pub(super) fn default_metadata(config: &StreamConfig) -> Metadata {
 }
 
 impl Recorder {
-    pub(super) fn new(
-        mut writer: Writer,
-        config: &StreamConfig,
-        segment: Duration,
-        clock: Clock,
-        ) -> Self {
+    pub(super) fn new(mut writer: Writer, config: &StreamConfig, segment: Duration, clock: Clock) -> Self {
         let chunker = Chunker::new(ChunkConfig { chunk: CHUNK, segment }, writer.last_end());
         let default_metadata = default_metadata(config);
         writer.set_metadata(default_metadata.clone(), clock.now().wall);
@@ -113,7 +108,7 @@ impl Recorder {
             }
             Input::Clear(reply) => {
                 self.writer.clear();
-                        // Whoever asked may be gone.
+                // Whoever asked may be gone.
                 let _ = reply.send(());
             }
             Input::Load(dump, reply) => {
@@ -158,9 +153,15 @@ impl Recorder {
         let problem = self.writer.health().problem().map(ToString::to_string);
         match (&problem, self.degraded) {
             (Some(reason), false) => {
-                tracing::error!(stream = self.writer.key(), reason, "the rewind buffer is kept in memory only");
+                tracing::error!(
+                    stream = self.writer.key(),
+                    reason,
+                    "the rewind buffer is kept in memory only"
+                );
             }
-            (None, true) => tracing::warn!(stream = self.writer.key(), "the rewind buffer is written to disk again"),
+            (None, true) => {
+                tracing::warn!(stream = self.writer.key(), "the rewind buffer is written to disk again")
+            }
             _ => {}
         }
         self.degraded = problem.is_some();

@@ -1,0 +1,9 @@
+//! The whole server, started on free ports and spoken to in bytes: sources, listeners, the rewind buffer, faults, the
+//! API and the commands. Nothing here uses the server's own crates.
+
+mod air;
+mod answers;
+mod harness;
+mod listeners;
+mod sources;
+mod titles;
