@@ -190,6 +190,7 @@ mod tests {
             (b"StreamTitle='Bj\xf6rk';", "Björk", ""),
             (b"StreamTitle='x' StreamUrl='evil';", "x' StreamUrl='evil", ""),
             (b"StreamTitle='cut of", "cut of", ""),
+            (b"StreamTitle='cut of\0\0", "cut of", ""),
             (b"StreamTitle='A'; StreamUrl='u';", "A", "u"),
             (b"StreamTitle=A;", "", ""),
             (b"", "", ""),

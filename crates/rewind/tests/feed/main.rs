@@ -6,5 +6,6 @@ mod ends;
 mod framing;
 mod handoff;
 mod pacing;
+mod simulation;
 mod starts;
 mod station;

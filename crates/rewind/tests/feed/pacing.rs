@@ -163,9 +163,8 @@ fn a_lagging_feed_plays_on_to_the_edge_when_the_source_is_gone() {
 
 /// The number behind the last frame that is due when, of the chunks in a row, gaps left out, so much has passed.
 fn due_without_gaps(station: &Station, first: u32, passed_us: i64) -> u32 {
-    let media = |number: u32| station.frames.start_us(number) as i64;
     let due = (0..=station.next).step_by(CHUNK_FRAMES as usize);
-    due.take_while(|end| media(*end) - media(first) <= passed_us).last().unwrap()
+    due.take_while(|end| station.media_us(*end) - station.media_us(first) <= passed_us).last().unwrap()
 }
 
 #[test]

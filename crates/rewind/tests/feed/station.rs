@@ -96,10 +96,15 @@ impl Station {
 
     /// When frame `number` starts: a chunk's span is shared out among its frames, rounded down.
     pub fn time_of(&self, number: u32) -> Time {
+        let paused = self.pauses.iter().rev().find(|pause| pause.0 <= number).map_or(0, |pause| pause.1);
+        START.plus_micros(paused + self.media_us(number))
+    }
+
+    /// How much sound there is before frame `number`: pauses are left out.
+    pub fn media_us(&self, number: u32) -> i64 {
         let first = number - number % CHUNK_FRAMES;
-        let paused = self.pauses.iter().rev().find(|pause| pause.0 <= first).map_or(0, |pause| pause.1);
         let within_us = self.chunk_us(first) * i64::from(number - first) / i64::from(CHUNK_FRAMES);
-        START.plus_micros(paused + self.frames.start_us(first) as i64 + within_us)
+        self.frames.start_us(first) as i64 + within_us
     }
 
     /// Number of the first frame that starts at `time` or later, found by trying.

@@ -62,7 +62,7 @@ impl Door {
     async fn answer(&self, accepted: Accepted) {
         let Accepted { mut socket, peer, permit } = accepted;
         // A connection that says nothing is closed sooner than one that is slow.
-        if timeout(FIRST_BYTE, socket.readable()).await.is_err() {
+        if timeout(FIRST_BYTE, socket.peek(&mut [0])).await.is_err() {
             return close(socket, &answers::bad_request("no request within 2 s")).await;
         }
         let request = match head::read(&mut socket, permit, self.heads_max).await {

@@ -44,15 +44,18 @@ fn the_head_of_a_stream_has_these_lines() {
 fn head_tells_the_same_without_audio_and_is_no_listener() {
     let host = Host::with_stream(json!({}));
     play(&host, 0..count(5));
-    for target in ["/test", "/test?pump=2", "/test?offset=3"] {
+    let known = |response: &Response| response.head.replace(response.header("X-Content-Behind").unwrap(), "");
+    let heads = ["/test", "/test?pump=2", "/test?offset=3"].map(|target| {
         let mut head = ListenerClient::send(host.listeners(), &Request::new("HEAD", target));
         assert!(head.body.read_to_end(1).is_empty());
         assert_eq!(status(&host, "test")["listeners"], 0);
-        let known =
-            |response: &Response| response.head.replace(response.header("X-Content-Behind").unwrap(), "");
-        assert_eq!(known(&head), known(&listen(&host, target)), "{target}");
+        (target, known(&head))
+    });
+    for (target, head) in heads {
+        assert_eq!(head, known(&listen(&host, target)), "{target}");
     }
-    let mut missing = ListenerClient::send(host.listeners(), &Request::new("HEAD", "/nothing"));
+    let request = Request { headers: &[("Connection", "close")], ..Request::new("HEAD", "/nothing") };
+    let mut missing = ListenerClient::send(host.listeners(), &request);
     assert_eq!((missing.status, missing.body.read_to_end(1)), (404, Vec::new()));
 }
 
@@ -229,7 +232,7 @@ fn browsers_get_the_player_page_and_players_the_stream() {
     assert_eq!((player.status, player.header("Content-Type")), (200, Some("text/html; charset=utf-8")));
     let policy = player.header("Content-Security-Policy").unwrap();
     assert!(policy.starts_with("default-src 'self';"), "{policy}");
-    assert!(player.read_text().starts_with("<!DOCTYPE html>") || player.status == 200);
+    assert!(player.read_text().contains("<html"));
     for part in ["/assets/player.js", "/assets/player.css", "/assets/favicon.svg"] {
         assert_eq!(page(&host, part).0, 200, "{part}");
     }

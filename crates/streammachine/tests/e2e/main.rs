@@ -4,6 +4,8 @@
 mod air;
 mod answers;
 mod harness;
+mod keeping;
 mod listeners;
+mod rewind;
 mod sources;
 mod titles;
