@@ -9,6 +9,7 @@ use rewind::dump::DumpError;
 use rewind::{Prepended, Writer};
 use tokio::sync::oneshot;
 use wire::icy::Metadata;
+use wire::metadata::clean;
 
 use crate::base::clock::Clock;
 use crate::config::StreamConfig;
@@ -53,7 +54,7 @@ pub(super) struct Recorder {
 
 /// What a stream shows while no source tells anything.
 pub(super) fn default_metadata(config: &StreamConfig) -> Metadata {
-    Metadata { title: config.meta_title.clone(), url: config.meta_url.clone() }
+    Metadata { title: clean(&config.meta_title), url: clean(&config.meta_url) }
 }
 
 impl Recorder {
