@@ -6,6 +6,5 @@ mod ends;
 mod framing;
 mod handoff;
 mod pacing;
-mod simulation;
 mod starts;
 mod station;
