@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use audio::{Format, Parser, ParserStats};
+use audio::{Batch, Format, Parser, ParserStats};
 use serde_json::json;
 use wire::icy::{Event, Reader};
 
@@ -134,7 +134,9 @@ impl Listener {
                 self.report(started, args);
             }
         }
-        self.parser.finish(&mut Vec::new());
+        let mut last = Vec::new();
+        self.parser.finish(&mut last);
+        self.count(&last);
         self.report(started, args);
         Ok(())
     }
@@ -159,12 +161,16 @@ impl Listener {
         self.tally.audio_bytes += audio.len() as u64;
         let mut batches = Vec::new();
         self.parser.push(&audio, &mut batches);
+        self.count(&batches);
+        Ok(())
+    }
+
+    fn count(&mut self, batches: &[Batch]) {
         for batch in batches {
             self.tally.media += Duration::from_micros(batch.format.micros(batch.samples()));
             self.tally.format = Some(batch.format);
         }
         self.tally.parser = self.parser.stats();
-        Ok(())
     }
 
     fn report(&self, started: Instant, args: &ListenArgs) {

@@ -107,6 +107,13 @@ fn a_damaged_dump_is_refused_and_harms_nothing() {
 }
 
 #[test]
+fn a_dump_beyond_twice_the_buffer_is_not_taken() {
+    let host = Host::with_stream(json!({"bytes_max": 1 << 20}));
+    assert_eq!(load(&host, &vec![0; 2 << 20]).0, 400);
+    assert_eq!(load(&host, &vec![0; (2 << 20) + 1]).0, 413);
+}
+
+#[test]
 fn an_emptied_buffer_is_empty_and_fills_again() {
     let host = Host::with_stream(json!({"burst": 1}));
     play(&host, 0..count(20));

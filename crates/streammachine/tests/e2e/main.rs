@@ -3,6 +3,9 @@
 
 mod air;
 mod answers;
+mod api;
+mod commands;
+mod faults;
 mod harness;
 mod keeping;
 mod listeners;
