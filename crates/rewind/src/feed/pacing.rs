@@ -101,6 +101,8 @@ impl Lagging {
         let mut nth = shared.blocks[first].chunk_at(self.due);
         for slot in shared.blocks.range(first..) {
             for chunk in &slot.chunks[nth..] {
+                // A block that was evicted had come to its time: its rest is for those who still hold it.
+                self.due = self.due.max(slot.position_of(nth));
                 if self.leap(chunk.time, shared.edge.time, now) == Distance::UsedUp {
                     return Distance::UsedUp;
                 }

@@ -73,7 +73,13 @@ fn an_end_at_the_live_edge_is_known_and_one_behind_it_when_the_audio_has_come_so
     let mut later = station.open(&Request { end: Some(next_edge), ..request(Start::Live) }, edge);
     assert_eq!((later.feed.content_length(), later.listen(edge)), (None, Turn::Wait));
     station.append(1);
-    assert_eq!((station.edge(), later.listen(next_edge)), (next_edge, Turn::End));
+    assert_eq!(station.edge(), next_edge);
+    let chunk_bytes = station.frames.bytes(station.next - CHUNK_FRAMES..station.next).len();
+    station.append(1);
+    assert_eq!(later.feed.due_bytes(station.edge()), chunk_bytes as u64);
+    later.received();
+    assert_eq!(later.listen(station.edge()), Turn::End);
+    assert_eq!((later.received.len(), later.feed.due_bytes(station.edge())), (chunk_bytes, 0));
 }
 
 #[test]
@@ -161,6 +167,59 @@ fn a_promised_span_without_its_titles_breaks_off_at_the_next_block() {
     station.append(200);
     assert_eq!(listener.listen(station.edge()), Turn::Broken);
     assert_eq!(listener.received.len(), 2_000 + block_bytes);
+}
+
+#[test]
+fn a_title_is_known_from_the_very_first_byte_that_is_kept() {
+    let keep_all_but_the_first_block = |station: &mut Station| {
+        station.writer.set_keep(seconds(50), u64::MAX);
+        station.log.span().unwrap().first.since(station.position_of(0)) as u32
+    };
+    let block_bytes = keep_all_but_the_first_block(&mut Station::on_air(150));
+    for (metaint, end) in [(block_bytes, Turn::End), (block_bytes - 1, Turn::Broken)] {
+        let mut station = Station::on_air(150);
+        let span = pump(START, station.edge());
+        let request = Request { metaint: NonZeroU32::new(metaint), ..span };
+        let mut listener = station.open(&request, station.edge());
+        let length = listener.feed.content_length().unwrap();
+        while listener.received.len() < metaint as usize {
+            let left = metaint as usize - listener.received.len();
+            assert_eq!(listener.take(station.edge(), left, ALL), Turn::Ready);
+        }
+        assert_eq!(keep_all_but_the_first_block(&mut station), block_bytes);
+        assert_eq!(listener.listen(station.edge()), end);
+        assert_eq!(listener.received.len() as u64 == length, end == Turn::End);
+    }
+}
+
+#[test]
+fn a_block_is_part_of_the_length_if_a_byte_of_audio_follows_it() {
+    let mut station = Station::on_air(1);
+    for title in ["A", "B", "A"] {
+        station.writer.set_metadata(Metadata { title: title.into(), url: String::new() }, station.edge());
+        station.append(1);
+    }
+    let audio = station.frames.position(4 * CHUNK_FRAMES) as u32;
+    assert_eq!(audio % 3, 0);
+    let block_bytes = 33;
+    let cases = [
+        (audio - 2, block_bytes),
+        (audio - 1, block_bytes),
+        (audio, 0),
+        (audio + 1, 0),
+        // Three intervals, and no block behind the third.
+        (audio / 3, 2 * block_bytes),
+        // One block on the first "A", one on the last: "B" was not told between them.
+        (station.frames.position(2 * CHUNK_FRAMES) as u32 - 1, block_bytes + 1),
+    ];
+    for (metaint, blocks_bytes) in cases {
+        let request = Request { metaint: NonZeroU32::new(metaint), ..pump(START, station.edge()) };
+        let mut listener = station.open(&request, station.edge());
+        let length = u64::from(audio + blocks_bytes);
+        assert_eq!(listener.feed.content_length(), Some(length), "metaint {metaint}");
+        assert_eq!(listener.listen(station.edge()), Turn::End);
+        assert_eq!(listener.received.len() as u64, length, "metaint {metaint}");
+    }
 }
 
 #[test]

@@ -194,6 +194,26 @@ fn one_write_holds_many_intervals_and_is_bounded() {
 }
 
 #[test]
+fn filling_again_gives_the_same_again() {
+    let titled = titled();
+    let now = titled.station.edge();
+    let mut listener = titled.open(0, 100);
+    listener.feed.prefix(Bytes::from_static(b"head"));
+    // Cuts in the prefix, in audio, in a block, and where each begins.
+    for taken in [0, 2, 2, 60, 40, 10, 39, 100, 1, 0] {
+        let (state, due) = (listener.feed.state(), listener.feed.due_bytes(now));
+        let fill = |listener: &mut Listener| {
+            assert_eq!(listener.take(now, 5_000, 0), Turn::Ready);
+            listener.pieces.data().cloned().collect::<Vec<_>>()
+        };
+        let pieces = fill(&mut listener);
+        assert_eq!(fill(&mut listener), pieces);
+        assert_eq!((listener.feed.state(), listener.feed.due_bytes(now)), (state, due));
+        listener.take(now, 5_000, taken);
+    }
+}
+
+#[test]
 #[should_panic(expected = "were sent of")]
 fn more_than_was_given_cannot_have_been_sent() {
     let titled = titled();

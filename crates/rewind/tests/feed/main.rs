@@ -5,6 +5,8 @@
 mod ends;
 mod framing;
 mod handoff;
+mod losses;
 mod pacing;
+mod simulation;
 mod starts;
 mod station;

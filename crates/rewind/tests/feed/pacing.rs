@@ -1,4 +1,5 @@
-//! When feeds give what: the burst, the distance that is kept, gaps, and what happens at the two ends of the buffer.
+//! When feeds give what: the burst, the distance that is kept, gaps, and sources that go and come back. What happens when
+//! audio is lost is in `losses.rs`.
 
 use std::time::Duration;
 
@@ -161,6 +162,28 @@ fn a_lagging_feed_plays_on_to_the_edge_when_the_source_is_gone() {
     }
 }
 
+#[test]
+fn an_outage_shorter_than_the_distance_takes_only_itself_off() {
+    let mut station = Station::on_air(180);
+    let opened = station.edge();
+    let mut listener = station.open(&request(Start::Behind(seconds(60))), opened);
+    let first = station.frame_at(listener.feed.first().unwrap());
+    station.pause(20 * SECOND_US);
+    let mut due = 0;
+    for passed in 0..120 {
+        let now = after(opened, passed);
+        station.run_until(now);
+        assert_eq!(listener.listen(now), Turn::Wait);
+        // It has been sound all the time, and it goes on in the second that the gap is reached.
+        due = due_without_gaps(&station, first, (10 + passed) * SECOND_US);
+        assert_eq!(listener.feed.position(), station.position_of(due), "after {passed} s");
+    }
+    station.assert_heard(&listener.received, first..due);
+    let Pacing::Lagging(lagging) = listener.feed.state().pacing else { panic!("it is not live") };
+    let before_us = opened.micros_since(after(station.time_of(first), 10));
+    assert_eq!(lagging.lag_us, before_us - 20 * SECOND_US);
+}
+
 /// The number behind the last frame that is due when, of the chunks in a row, gaps left out, so much has passed.
 fn due_without_gaps(station: &Station, first: u32, passed_us: i64) -> u32 {
     let due = (0..=station.next).step_by(CHUNK_FRAMES as usize);
@@ -193,27 +216,59 @@ fn a_gap_under_the_head_is_left_out_and_shortens_the_distance_by_itself() {
                 );
             }
             assert_eq!(listener.feed.jumps(), 0);
+            listener.listen(after(opened, 60));
+            let Pacing::Lagging(lagging) = listener.feed.state().pacing else { panic!("it is not live") };
+            let lag_us = opened.micros_since(after(station.time_of(first), 10));
+            assert_eq!(lagging.lag_us, lag_us - gaps_us.iter().sum::<i64>());
         }
     }
 }
 
 #[test]
 fn a_delay_waits_a_gap_out_and_keeps_its_distance() {
-    let mut station = Station::on_air(100);
-    let gap = station.edge();
-    station.pause(20 * SECOND_US);
-    station.append(100);
+    // Whether there is a source while it waits makes no difference.
+    for is_on_air in [true, false] {
+        let mut station = Station::on_air(100);
+        let gap = station.edge();
+        station.pause(20 * SECOND_US);
+        station.append(100);
+        let opened = station.edge();
+        let start = Start::Delay(seconds(opened.micros_since(after(gap, -15)) as u64 / 1_000_000));
+        let mut listener = station.open(&request(start), opened);
+        let horizon = after(listener.feed.first().unwrap(), 10);
+        for passed in 0..60 {
+            let now = after(opened, passed);
+            if is_on_air {
+                station.run_until(now);
+            }
+            assert_eq!(listener.listen(now), Turn::Wait);
+            let due = station.ended_by(after(horizon, passed));
+            assert_eq!(listener.feed.position(), station.position_of(due), "after {passed} s");
+        }
+    }
+}
+
+#[test]
+fn a_source_that_stalls_and_catches_up_takes_nothing_off_the_distance() {
+    let mut station = Station::on_air(180);
     let opened = station.edge();
-    let start = Start::Delay(seconds(opened.micros_since(after(gap, -15)) as u64 / 1_000_000));
-    let mut listener = station.open(&request(start), opened);
-    let horizon = after(listener.feed.first().unwrap(), 10);
-    for passed in 0..60 {
-        let now = after(opened, passed);
-        station.run_until(now);
-        assert_eq!(listener.listen(now), Turn::Wait);
-        let due = station.ended_by(after(horizon, passed));
+    let mut listener = station.open(&request(Start::Behind(seconds(60))), opened);
+    let first = station.frame_at(listener.feed.first().unwrap());
+    let pacing = listener.feed.state().pacing;
+    // A minute and a half without audio; then what was made meanwhile comes in two parts, the first already late.
+    for (passed, made) in [(49, 0), (90, 0), (90, 30), (91, 91), (120, 120)] {
+        station.run_until(after(opened, made));
+        assert_eq!(listener.listen(after(opened, passed)), Turn::Wait);
+        let due = due_without_gaps(&station, first, (10 + passed) * SECOND_US);
         assert_eq!(listener.feed.position(), station.position_of(due), "after {passed} s");
     }
+    station.assert_heard(&listener.received, first..due_without_gaps(&station, first, 130 * SECOND_US));
+    let lag_us = |pacing| match pacing {
+        Pacing::Lagging(lagging) => Some(lagging.lag_us),
+        _ => None,
+    };
+    assert!(lag_us(pacing).is_some());
+    assert_eq!(lag_us(listener.feed.state().pacing), lag_us(pacing));
 }
 
 #[test]
@@ -239,95 +294,5 @@ fn a_step_of_the_stations_clock_pauses_nobody() {
             let off_max = if start == Start::Delay(distance) { 2 * CHUNK_FRAMES } else { 0 };
             assert!(off <= off_max, "{start:?} is off by {off} frames after {passed} s");
         }
-    }
-}
-
-#[test]
-fn audio_that_is_evicted_under_the_head_is_jumped_over_without_a_pause() {
-    let mut station = Station::on_air(180);
-    let opened = station.edge();
-    let mut listener = station.open(&request(Start::Behind(seconds(80))), opened);
-    listener.listen(opened);
-    let held = listener.feed.position();
-    station.writer.set_keep(seconds(30), u64::MAX);
-    let oldest = station.log.span().unwrap();
-    assert!(oldest.first > held);
-    listener.received();
-    let oldest_frame = station.frame_at(oldest.start);
-    // The block that it reads is still there to its end, and sent at once. The oldest audio follows at the pace of time.
-    listener.listen(opened);
-    listener.listen(after(opened, 1));
-    let report = station.frames.scan(&listener.received);
-    assert!(report.is_whole());
-    assert_eq!((report.breaks.len(), report.breaks[0].next), (1, oldest_frame));
-    assert_eq!(listener.feed.jumps(), 1);
-    for passed in 1..30 {
-        listener.listen(after(opened, passed));
-        let sent = station.log.time_of(listener.feed.position()).unwrap();
-        let ahead_us = sent.micros_since(after(oldest.start, passed));
-        assert!((-SECOND_US..=SECOND_US).contains(&ahead_us), "{ahead_us} µs off after {passed} s");
-    }
-    assert!(station.frames.scan(&listener.received).breaks.len() == 1);
-}
-
-#[test]
-fn a_slow_listener_reads_its_block_to_the_end_and_then_jumps() {
-    let mut station = Station::on_air(20);
-    let mut listener = station.open(&request(Start::Live), station.edge());
-    assert_eq!(listener.take(station.edge(), 1_000, 600), Turn::Ready);
-    let stalled = listener.feed.position();
-    station.append(400);
-    let now = station.edge();
-    let span = station.log.span().unwrap();
-    assert!(span.first > stalled);
-    assert_eq!(listener.feed.due_bytes(now), span.bytes);
-    assert_eq!(listener.listen(now), Turn::Wait);
-    let report = station.frames.scan(&listener.received);
-    assert!(report.is_whole() && report.junk_bytes == 0);
-    assert_eq!(report.breaks.len(), 1);
-    assert_eq!(station.time_of(report.breaks[0].next), span.start);
-    // A block of this log is 256 KiB: what fits of whole chunks was read of the one it held.
-    let chunk = station.frames.position(CHUNK_FRAMES * 100) / 100;
-    assert_eq!(report.breaks[0].after + 1, (256 * 1024 / chunk) as u32 * CHUNK_FRAMES);
-    assert_eq!((report.last, listener.feed.jumps()), (Some(station.next - 1), 1));
-}
-
-#[test]
-fn audio_after_a_jump_is_not_due_before_its_time() {
-    let mut station = Station::on_air(180);
-    let now = station.edge();
-    let burst = seconds(40);
-    let mut listener = station.open(&Request { burst, ..request(Start::Behind(seconds(80))) }, now);
-    // All the burst is due, but only the first block of it is held.
-    assert_eq!(listener.take(now, ALL, 600), Turn::Ready);
-    station.writer.set_keep(seconds(20), u64::MAX);
-    assert!(station.log.span().unwrap().start > after(now, -40));
-    assert_eq!(listener.listen(now), Turn::Wait);
-    assert_eq!(listener.feed.jumps(), 1);
-    let report = station.frames.scan(&listener.received);
-    assert!(report.is_whole() && report.is_continuous());
-    assert_eq!(listener.feed.position(), station.log.span().unwrap().first);
-    listener.received();
-    listener.listen(after(now, 2));
-    assert!(!listener.received.is_empty() && station.frames.scan(&listener.received).is_whole());
-}
-
-#[test]
-fn a_cleared_log_is_jumped_over() {
-    let mut station = Station::on_air(60);
-    let mut live = station.open(&request(Start::Live), station.edge());
-    let mut lagging = station.open(&request(Start::Behind(seconds(20))), station.edge());
-    let now = station.edge();
-    assert_eq!(lagging.listen(now), Turn::Wait);
-    live.listen(now);
-    station.writer.clear();
-    station.pause(60 * SECOND_US);
-    station.append(40);
-    let last = station.frames.bytes(station.next - 1..station.next);
-    let now = station.edge();
-    for listener in [&mut live, &mut lagging] {
-        assert_eq!(listener.listen(now), Turn::Wait);
-        assert!(station.frames.scan(&listener.received).is_whole());
-        assert!(listener.received.ends_with(&last));
     }
 }

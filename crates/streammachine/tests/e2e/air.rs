@@ -129,3 +129,22 @@ fn a_source_of_another_format_goes_on_in_whole_frames() {
     eventually(DEADLINE, || (pump_all(&host) == expected).then_some(()));
     assert_eq!(status(&host, "test")["vitals"]["streamKey"], "mp3-48000-128-m");
 }
+
+#[test]
+fn the_built_in_programme_is_on_air_from_the_start_with_a_past() {
+    let host = Host::with_stream(json!({"fallback": "builtin:programme", "burst": 2}));
+    wait_for_buffer(&host, "test", 299.0);
+    assert_eq!(line(&host, "test")[0]["isFallback"], true);
+    let mut past = listen(&host, "/test?offset=290");
+    let behind: f64 = past.header("X-Content-Behind").unwrap().parse().unwrap();
+    assert!((289.0..=290.0).contains(&behind), "{behind}");
+    past.body.read_exact(20_000);
+    listen(&host, "/test").body.read_exact(30_000);
+    // A source is heard at once, and it alone.
+    let mut live = source(&host);
+    live.send(&frames().bytes(0..100)).unwrap();
+    live.close();
+    eventually(DEADLINE, || (line(&host, "test").first()?["isFallback"] == true).then_some(()));
+    let kept = frames().scan(&pump_all(&host));
+    assert_eq!((kept.first, kept.last, kept.frames), (Some(0), Some(99), 100));
+}

@@ -10,7 +10,8 @@ use testkit::source::PacedSource;
 use testkit::wait::{DEADLINE, eventually};
 
 use crate::harness::{
-    Host, count, frames, line, listen, merge, on_air, over_kept_connection, page, source, status, test_stream,
+    Host, count, frames, listen, merge, on_air, over_kept_connection, page, source, status, test_stream,
+    wait_for_sources,
 };
 
 /// A server on air with a listener who must miss nothing.
@@ -32,7 +33,7 @@ impl Station {
     /// The source is still the first one, and the listener has missed nothing up to now.
     #[track_caller]
     fn check(mut self) {
-        assert_eq!(line(&self.host, "test").len(), 1);
+        wait_for_sources(&self.host, "test", 1);
         let target = self.source.next_frame() + 20;
         let mut scanner = Scanner::new(frames());
         let report = eventually(DEADLINE, || {
@@ -226,7 +227,6 @@ fn sources_that_break_off_anywhere_harm_nobody() {
         let answer = request(station.host.sources(), [head.as_bytes(), chunk.as_bytes()].concat().as_slice());
         assert_eq!(answer, b"HTTP/1.0 200 OK\r\n\r\n", "{chunk:?}");
     }
-    eventually(DEADLINE, || (line(&station.host, "test").len() == 1).then_some(()));
     station.check();
 }
 

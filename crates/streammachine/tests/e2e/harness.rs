@@ -124,11 +124,14 @@ pub fn connect(host: &Host, options: SourceOptions) -> SourceClient {
 /// Sends the frames of `numbers` at once from a source that comes and goes, and waits until `/test` holds them.
 #[track_caller]
 pub fn play(host: &Host, numbers: Range<u32>) {
+    let listeners = status(host, "test")["listeners"].as_u64();
     let mut source = source(host);
     source.send(&frames().bytes(numbers.clone())).expect("the server takes audio");
     source.close();
     wait_for_sources(host, "test", 0);
     wait_for_frame(host, "test", numbers.end - 1);
+    // Who waited for the frame was a listener too, until the server has noticed its end.
+    eventually(DEADLINE, || (status(host, "test")["listeners"].as_u64() <= listeners).then_some(()));
 }
 
 /// A source that has sent `seconds` at once and goes on at the pace of time.

@@ -1,6 +1,7 @@
 //! Titles in the audio: after exactly so many bytes, what was played at that place, said once.
 
 use serde_json::{Value, json};
+use testkit::connection::Connection;
 use testkit::listener::Response;
 use testkit::wait::DEADLINE;
 
@@ -75,6 +76,28 @@ fn a_kept_connection_gets_the_same_blocks() {
         assert!(!head.to_ascii_lowercase().contains("transfer-encoding"), "{head}");
         let bytes = 70_000;
         assert!(slow.read_exact(bytes) == fast.body.read_exact(bytes), "metaint {metaint}");
+    }
+}
+
+#[test]
+fn a_narrow_connection_gets_every_byte_in_its_place() {
+    let host = server_of_metaints();
+    for metaint in [1, 16, 1000] {
+        let audio = listen(&host, &format!("/m{metaint}?pump=10")).read_body();
+        let expected =
+            framed(&audio, metaint, "StreamTitle='Søren – Títle';StreamUrl='http://radio.example/';");
+        let request = format!("GET /m{metaint} HTTP/1.1\r\nHost: localhost\r\nIcy-MetaData: 1\r\n\r\n");
+        for first in ["", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
+            // Writes are cut anywhere: in audio, in lengths, in blocks.
+            let mut narrow = Connection::open_small(host.listeners(), 512);
+            narrow.send(format!("{first}{request}").as_bytes()).unwrap();
+            if !first.is_empty() {
+                narrow.read_head().unwrap();
+                narrow.read_exact(3);
+            }
+            narrow.read_head().unwrap();
+            assert!(narrow.read_exact(expected.len()) == expected, "metaint {metaint} after {first:?}");
+        }
     }
 }
 
