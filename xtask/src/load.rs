@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use clap::{Args, ValueEnum};
-use rustix::buffer::spare_capacity;
-use rustix::event::{Timespec, epoll};
+use rustix::event::epoll;
 use testkit::audio::Mp3Frames;
 use testkit::proc;
 
+use crate::events;
 use client::Client;
 pub use outcome::Outcome;
 
@@ -227,14 +227,7 @@ impl<'a> Load<'a> {
 
     /// Handles what comes within `time`, one wake-up at most.
     fn turn(&mut self, time: Duration) -> anyhow::Result<()> {
-        let timeout = Timespec::try_from(time)?;
-        let mut events: Vec<epoll::Event> = Vec::with_capacity(EVENTS_MAX);
-        match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout)) {
-            Ok(_) => {}
-            Err(rustix::io::Errno::INTR) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
-        for event in events {
+        for event in events::wait(&self.epoll, time, EVENTS_MAX)? {
             let (flags, data) = (event.flags, event.data);
             let client = &mut self.clients[data.u64() as usize];
             if flags.contains(epoll::EventFlags::OUT) && client.send_request() {

@@ -2,6 +2,7 @@
 //! is linked in.
 
 mod bench;
+mod events;
 mod fuzz;
 mod layers;
 mod load;

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
-use rustix::buffer::spare_capacity;
-use rustix::event::{Timespec, epoll};
+use rustix::event::epoll;
+
+use crate::events;
 
 const LISTENER_HEAD: &[u8] = b"HTTP/1.0 200 OK\r\nContent-Type: audio/mpeg\r\nConnection: close\r\n\r\n";
 const SOURCE_HEAD: &[u8] = b"HTTP/1.0 200 OK\r\n\r\n";
@@ -100,14 +101,7 @@ impl Writer {
 
     /// Handles what happens within `time`, one wake-up at most.
     fn turn(&mut self, time: Duration) -> anyhow::Result<()> {
-        let timeout = Timespec::try_from(time)?;
-        let mut events: Vec<epoll::Event> = Vec::with_capacity(EVENTS_MAX);
-        match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout)) {
-            Ok(_) => {}
-            Err(rustix::io::Errno::INTR) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        }
-        for event in events {
+        for event in events::wait(&self.epoll, time, EVENTS_MAX)? {
             let key = event.data.u64();
             if key == self::key(&self.door).u64() {
                 self.accept()?;

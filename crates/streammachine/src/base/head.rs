@@ -70,8 +70,15 @@ pub async fn read(
     }
 }
 
-/// Writes a final answer and closes in a way that lets the peer read it, although it may still be sending.
-pub async fn answer_and_close(mut socket: TcpStream, answer: &[u8]) -> io::Result<()> {
+/// Writes a final answer and closes in a way that lets the peer read it, although it may still be sending. A peer that has
+/// gone without reading it needs nothing more.
+pub async fn answer_and_close(socket: TcpStream, answer: &[u8]) {
+    if let Err(error) = try_answer(socket, answer).await {
+        tracing::debug!(%error, "an answer was not taken");
+    }
+}
+
+async fn try_answer(mut socket: TcpStream, answer: &[u8]) -> io::Result<()> {
     timeout(LINGER, socket.write_all(answer)).await??;
     socket.shutdown().await?;
     // Closing with unread bytes would reset the connection and may take the answer with it.

@@ -13,7 +13,7 @@ use wire::head::{Head, Protocol};
 use wire::path::split_target;
 use wire::source::{SourceRequest, answers, classify};
 
-use crate::base::head::{self, Failure, Request};
+use crate::base::head::{self, Failure, Request, answer_and_close};
 use crate::base::net::{Accepted, Acceptor, PeerAddress};
 use crate::base::task;
 use crate::http::io::PrefixedIo;
@@ -74,13 +74,15 @@ impl Connection {
         }
         if let SourceRequest::Metadata(metadata) = classify(&request.head) {
             let answer = self.app.door.metadata(&request.head, &metadata, peer).await;
-            return close(socket, &answer).await;
+            return answer_and_close(socket, &answer).await;
         }
         let http10 = is_http10(&request.head);
         match self.find_audio(&request.head) {
             None => self.hand_on(socket, peer, request).await,
-            Some(Answer::Head(headers)) => close(socket, &answer::encode("200 OK", http10, &headers)).await,
-            Some(Answer::Short(short)) => close(socket, &short.encode(http10)).await,
+            Some(Answer::Head(headers)) => {
+                answer_and_close(socket, &answer::encode("200 OK", http10, &headers)).await
+            }
+            Some(Answer::Short(short)) => answer_and_close(socket, &short.encode(http10)).await,
             Some(Answer::Audio { opened, hearing, headers }) => {
                 let mut feed = opened.feed;
                 feed.prefix(answer::encode("200 OK", http10, &headers));
@@ -153,12 +155,7 @@ async fn refuse(socket: TcpStream, failure: &Failure) {
             answers::refusal(status, reason, &format!("{error}\n"))
         }
     };
-    close(socket, &answer).await;
-}
-
-async fn close(socket: TcpStream, answer: &[u8]) {
-    // The peer may have gone without reading it.
-    let _ = head::answer_and_close(socket, answer).await;
+    answer_and_close(socket, &answer).await;
 }
 
 impl Short {

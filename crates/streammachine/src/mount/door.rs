@@ -16,7 +16,7 @@ use wire::metadata::MetadataRequest;
 use wire::source::{self as request, SourceRequest, answers, classify};
 
 use crate::base::clock::Clock;
-use crate::base::head::{self, Failure};
+use crate::base::head::{self, Failure, answer_and_close};
 use crate::base::net::{Accepted, Acceptor};
 use crate::base::task;
 use crate::base::throttle::Throttle;
@@ -63,17 +63,17 @@ impl Door {
         let Accepted { mut socket, peer, permit } = accepted;
         // A connection that says nothing is closed sooner than one that is slow.
         if timeout(FIRST_BYTE, socket.peek(&mut [0])).await.is_err() {
-            return close(socket, &answers::bad_request("no request within 2 s")).await;
+            return answer_and_close(socket, &answers::bad_request("no request within 2 s")).await;
         }
         let request = match head::read(&mut socket, permit, self.heads_max).await {
             Ok(request) => request,
             Err(Failure::Gone) => return,
             Err(failure @ Failure::Late { .. }) => {
-                return close(socket, &answers::bad_request(&failure.to_string())).await;
+                return answer_and_close(socket, &answers::bad_request(&failure.to_string())).await;
             }
             Err(Failure::Malformed(error)) => {
                 tracing::info!(%peer, %error, "a source's request was not understood");
-                return close(socket, &answers::bad_request(&error.to_string())).await;
+                return answer_and_close(socket, &answers::bad_request(&error.to_string())).await;
             }
         };
         match classify(&request.head) {
@@ -82,11 +82,11 @@ impl Door {
             }
             SourceRequest::Metadata(metadata) => {
                 let answer = self.metadata(&request.head, &metadata, peer).await;
-                close(socket, &answer).await;
+                answer_and_close(socket, &answer).await;
             }
-            SourceRequest::Options => close(socket, &answers::options()).await,
-            SourceRequest::Poke => close(socket, &answers::bad_request("no such request")).await,
-            SourceRequest::Other => close(socket, &answers::not_for_listeners()).await,
+            SourceRequest::Options => answer_and_close(socket, &answers::options()).await,
+            SourceRequest::Poke => answer_and_close(socket, &answers::bad_request("no such request")).await,
+            SourceRequest::Other => answer_and_close(socket, &answers::not_for_listeners()).await,
         }
     }
 
@@ -99,11 +99,11 @@ impl Door {
         first: Bytes,
     ) {
         let Some(mount) = self.authorize(&asked.mount, head, peer).await else {
-            return close(socket, &answers::unauthorized()).await;
+            return answer_and_close(socket, &answers::unauthorized()).await;
         };
         let Ok(_place) = self.places.try_acquire() else {
             tracing::warn!(%peer, "a source was refused: limits.sources_max are connected");
-            return close(socket, &answers::refusal(403, "too many sources connected", "")).await;
+            return answer_and_close(socket, &answers::refusal(403, "too many sources connected", "")).await;
         };
         let answer = asked.welcome();
         if !matches!(timeout(ANSWER_TIME, socket.write_all(answer)).await, Ok(Ok(()))) {
@@ -159,9 +159,4 @@ impl Door {
         mount.set_metadata(asked.metadata()).await;
         answers::metadata_done()
     }
-}
-
-async fn close(socket: TcpStream, answer: &[u8]) {
-    // The peer may have gone without reading it.
-    let _ = head::answer_and_close(socket, answer).await;
 }
