@@ -1,7 +1,7 @@
 //! `streammachine serve`: loads the configuration, starts the server, ends it on a signal.
 
 use anyhow::Context as _;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::base::task;
@@ -20,23 +20,39 @@ pub fn run(loaded: Loaded) -> anyhow::Result<()> {
         .context("cannot start the runtime")?;
     runtime.block_on(async {
         let stop = CancellationToken::new();
-        task::spawn("signals", watch_signals(stop.clone()));
+        // Registered before anybody is told that the server is ready: a signal before that would end the process as
+        // if there were no handler.
+        let signals = Signals::register().context("cannot register signal handlers")?;
+        task::spawn("signals", signals.watch(stop.clone()));
         server::run(loaded.settings, stop).await
     })
 }
 
-async fn watch_signals(stop: CancellationToken) {
-    let listen = |kind| signal(kind).expect("the runtime has its signal driver");
-    let mut terminate = listen(SignalKind::terminate());
-    let mut interrupt = listen(SignalKind::interrupt());
-    let mut hangup = listen(SignalKind::hangup());
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = hangup.recv() => tracing::warn!("SIGHUP has no effect yet: stop and start the server to reload"),
-        }
+/// The signals that mean something to the server.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn register() -> std::io::Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
-    tracing::info!("stopping");
-    stop.cancel();
+
+    async fn watch(mut self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => break,
+                _ = self.interrupt.recv() => break,
+                _ = self.hangup.recv() => tracing::warn!("SIGHUP has no effect yet: stop and start the server to reload"),
+            }
+        }
+        tracing::info!("stopping");
+        stop.cancel();
+    }
 }
