@@ -145,6 +145,10 @@ fn the_built_in_programme_is_on_air_from_the_start_with_a_past() {
     live.send(&frames().bytes(0..100)).unwrap();
     live.close();
     eventually(DEADLINE, || (line(&host, "test").first()?["isFallback"] == true).then_some(()));
-    let kept = frames().scan(&pump_all(&host));
+    // The mount tells who is on air before the stream has written the source's last frames.
+    let kept = eventually(DEADLINE, || {
+        let kept = frames().scan(&pump_all(&host));
+        (kept.last == Some(99)).then_some(kept)
+    });
     assert_eq!((kept.first, kept.last, kept.frames), (Some(0), Some(99), 100));
 }
