@@ -52,8 +52,9 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let heads = Arc::new(Semaphore::new(budget.heads_max));
     let door = Door::new(Arc::clone(&mounts), clock, budget.heads_max, settings.limits.sources_max);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let delivery =
-        Delivery::start(cores, settings.chunk_duration, clock).context("cannot start delivery threads")?;
+    // The other half is for what the kernel does with the bytes, for the sources and for the HTTP server.
+    let delivery = Delivery::start(cores.div_ceil(2), settings.chunk_duration, clock)
+        .context("cannot start delivery threads")?;
     let admin = Arc::new(Admin {
         streams: Arc::clone(&streams),
         mounts,

@@ -1,8 +1,11 @@
 //! The fast path: threads that write audio from the log's mapping straight to the listeners' sockets.
 //!
-//! One thread per core holds its share of the listeners. A listener belongs to one of the slots that divide the
-//! delivery tick; once a tick it gets what is due, in one vectored write. Only a socket that takes less than that is
-//! waited for. Nothing is copied or allocated per listener and tick, and nobody waits for anybody else.
+//! Each thread holds its share of the listeners. A listener belongs to one of the slots that divide the delivery tick;
+//! once a tick it gets what is due, in one vectored write. Only a socket that takes less than that is waited for. Nothing
+//! is copied or allocated per listener and tick, and nobody waits for anybody else.
+//!
+//! Few threads and few slots are the cheapest: most of the cost is the kernel's, and each time that a thread sleeps
+//! between a few listeners, what it knew of the sockets is gone from the caches.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -13,14 +16,14 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use rewind::{Feed, Pieces, Turn};
 use rustix::event::{EventfdFlags, epoll, eventfd};
-use rustix::net::Shutdown;
+use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown};
 use slab::Slab;
 
 use crate::base::clock::Clock;
 use crate::listener::Hearing;
 
-/// Slots in a tick: small enough that one slot's writes are soon done, so that new listeners need not wait for them.
-const SLOTS: usize = 32;
+/// Slots in a tick. Fewer make larger, cheaper batches; more spread the load of the network over the tick.
+const SLOTS: usize = 4;
 /// Bytes given to one listener before others get their turn.
 const TURN_BYTES: usize = 256 * 1024;
 /// One that is being sent a span as fast as it takes it is closed after taking nothing for so long.
@@ -82,9 +85,7 @@ impl Listener {
                 Turn::Broken => return Outcome::Broken,
                 Turn::Ready => {}
             }
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let count = pieces.io_slices(&mut slices);
-            match rustix::io::writev(&self.socket, &slices[..count]) {
+            match send(&self.socket, pieces) {
                 Ok(written) => {
                     self.feed.consume(pieces, written);
                     self.hearing.sent(written);
@@ -185,7 +186,7 @@ struct Worker {
     clock: Clock,
     epoll: OwnedFd,
     listeners: Slab<Listener>,
-    /// Keys by slot.
+    /// Keys by slot, in the order of their listeners' positions: what one reads is in the caches for the next.
     slots: [Vec<u32>; SLOTS],
     slot_length: Duration,
     /// Keys of those that take more than a turn's bytes.
@@ -277,8 +278,11 @@ impl Worker {
             tracing::warn!(%error, "cannot watch a listener's socket");
             return;
         }
+        let position = listener.feed.position();
         entry.insert(listener);
-        self.slots[slot].push(key as u32);
+        let is_before = |&other: &u32| self.listeners[other as usize].feed.position() <= position;
+        let place = self.slots[slot].partition_point(is_before);
+        self.slots[slot].insert(place, key as u32);
     }
 
     fn deliver_slot(&mut self, slot: usize) {
@@ -331,10 +335,18 @@ impl Worker {
         let Some(listener) = self.listeners.try_remove(key) else { return };
         let slot = &mut self.slots[usize::from(listener.slot)];
         if let Some(place) = slot.iter().position(|&other| other as usize == key) {
-            slot.swap_remove(place);
+            slot.remove(place);
         }
         // The kernel takes the closed socket out of the epoll set.
     }
+}
+
+/// Sends what the socket takes of `pieces`; how many bytes. As a message, since that does less on its way through the
+/// kernel than a write to a file.
+fn send(socket: &OwnedFd, pieces: &Pieces) -> rustix::io::Result<usize> {
+    let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+    let count = pieces.io_slices(&mut slices);
+    rustix::net::sendmsg(socket, &slices[..count], &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL)
 }
 
 /// Ends the sending side in order: the peer reads everything, then the end.
