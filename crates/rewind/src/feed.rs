@@ -17,14 +17,14 @@ mod pacing;
 mod pieces;
 mod request;
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use audio::Time;
 use bytes::Bytes;
 
 use crate::{Clamp, Cursor, Log, Position};
 
-pub use end::End;
+pub use end::{End, LATE_US};
 pub use icy::Framing;
 pub use pacing::{Lagging, Pacing};
 pub use pieces::{PIECES_MAX, Pieces};
@@ -163,6 +163,17 @@ impl Feed {
         Some(left_bytes + self.framing.as_ref().map_or(0, blocks))
     }
 
+    /// Leaves only the bytes `part` of what was promised; to be called before the first `fill`. False, and nothing is
+    /// changed, if there is no such promise, or blocks of metadata are part of it.
+    pub fn narrow(&mut self, part: Range<u64>) -> bool {
+        if self.framing.is_some() {
+            return false;
+        }
+        let Some(first) = self.end.narrow(&self.log, self.position(), &part) else { return false };
+        self.cursor = self.log.cursor(first).cursor;
+        true
+    }
+
     /// True if it is sent as fast as it is taken.
     pub fn is_unpaced(&self) -> bool {
         self.pacing == Pacing::Unpaced
@@ -182,7 +193,7 @@ impl Feed {
     pub fn due_bytes(&self, now: Time) -> u64 {
         let (mut pacing, mut end) = (self.pacing, self.end);
         let due = pacing.due(&self.log, now);
-        end.settle(&self.log);
+        end.settle(&self.log, now);
         let due = end.place().map_or(due, |end| end.min(due));
         self.log.bytes_between(self.position(), due) + self.front.len() as u64
     }
@@ -226,7 +237,7 @@ impl Feed {
     fn fill_audio(&mut self, now: Time, audio_max: usize, pieces: &mut Pieces) -> Turn {
         let due = self.pacing.due(&self.log, now);
         // Asked later than what is due: audio behind the end is never taken for due.
-        self.end.settle(&self.log);
+        self.end.settle(&self.log, now);
         let due = self.end.place().map_or(due, |end| end.min(due));
         if self.position() >= due {
             return self.rest();

@@ -35,7 +35,7 @@ pub use cursor::{Clamp, Cursor, Placed, Run};
 pub use dump::DumpError;
 pub use error::{OpenError, PrependError};
 pub use feed::{
-    End, Feed, FeedState, Framing, Lagging, PIECES_MAX, Pace, Pacing, Pieces, Request, Start, Turn,
+    End, Feed, FeedState, Framing, LATE_US, Lagging, PIECES_MAX, Pace, Pacing, Pieces, Request, Start, Turn,
 };
 pub use log::{Edge, Log, Span, Usage};
 pub use position::{Position, SegmentSeq};

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use proptest::prelude::*;
-use rewind::{Clamp, Pace, Request, Start, Turn};
+use rewind::{Clamp, LATE_US, Pace, Request, Start, Turn};
 use wire::icy::Metadata;
 
 use super::station::*;
@@ -80,6 +80,52 @@ fn an_end_at_the_live_edge_is_known_and_one_behind_it_when_the_audio_has_come_so
     later.received();
     assert_eq!(later.listen(station.edge()), Turn::End);
     assert_eq!((later.received.len(), later.feed.due_bytes(station.edge())), (chunk_bytes, 0));
+}
+
+#[test]
+fn an_end_whose_audio_never_comes_is_given_up_after_a_while() {
+    let mut station = Station::on_air(60);
+    let (edge, next) = (station.edge(), station.next);
+    let end = after(edge, 5);
+    let mut listener = station.open(&Request { end: Some(end), ..request(Start::Behind(seconds(40))) }, edge);
+    let first = station.frame_at(listener.feed.first().unwrap());
+    let late = end.plus_micros(LATE_US);
+    assert_eq!(listener.listen(late.plus_micros(-1)), Turn::Wait);
+    assert_eq!(listener.listen(late), Turn::Wait, "it is still behind");
+    assert_eq!(listener.listen(after(late, 20)), Turn::End);
+    station.assert_heard(&listener.received, first..next);
+    station.pause(60 * SECOND_US);
+    station.append(10);
+    assert_eq!(listener.listen(after(station.edge(), 20)), Turn::End, "what comes later is not part of it");
+}
+
+#[test]
+fn a_part_of_a_span_is_exactly_its_bytes() {
+    let mut station = Station::keeping(320, seconds(1_000));
+    station.append(400);
+    let whole = station.frames.bytes(100..7_000);
+    let length = whole.len() as u64;
+    let span = pump(station.time_of(100), station.time_of(7_000));
+    let block = 4 << 20;
+    for part in
+        [0..1, 0..length, 1..2, length - 1..length, 1_000..block + 5, block - 1..block + 1, 7..length - 9]
+    {
+        let mut listener = station.open(&span, station.edge());
+        assert!(listener.feed.narrow(part.clone()), "{part:?}");
+        assert_eq!(listener.feed.content_length(), Some(part.end - part.start));
+        assert_eq!(listener.listen(station.edge()), Turn::End);
+        assert!(listener.received == whole[part.start as usize..part.end as usize], "{part:?}");
+        assert_eq!(listener.feed.jumps(), 0);
+    }
+    for part in [0..length + 1, length..length, 5..5] {
+        let mut listener = station.open(&span, station.edge());
+        assert!(!listener.feed.narrow(part.clone()), "{part:?}");
+        assert_eq!(listener.feed.content_length(), Some(length));
+    }
+    let mut live = station.open(&request(Start::Live), station.edge());
+    assert!(!live.feed.narrow(0..1));
+    let mut framed = station.open(&Request { metaint: NonZeroU32::new(100), ..span }, station.edge());
+    assert!(!framed.feed.narrow(0..1));
 }
 
 #[test]
@@ -241,6 +287,10 @@ fn a_span_across_a_lost_block_is_what_is_left_of_it() {
     assert_eq!(listener.feed.content_length(), Some(span.bytes - 1_000));
     assert_eq!(listener.listen(span.end), Turn::End);
     assert_eq!((listener.received.len() as u64, listener.feed.jumps()), (span.bytes, 1));
+    let mut part = station.open(&pump(START, span.end), span.end);
+    assert!(part.feed.narrow(1_000..span.bytes - 1_000));
+    assert_eq!(part.listen(span.end), Turn::End);
+    assert!(part.received == listener.received[1_000..listener.received.len() - 1_000]);
     let report = station.frames.scan(&listener.received);
     assert!(report.is_whole() && report.breaks.len() == 1 && report.repeated_frames() == 0);
 }
