@@ -117,16 +117,6 @@ impl Head {
         self.protocol == Protocol::Http11 && self.header("expect").is_some_and(is_expected)
     }
 
-    /// True if the sender means to use the connection for another request (RFC 9112, 9.3).
-    pub fn keep_alive(&self) -> bool {
-        let options = || self.all("connection").flat_map(|value| value.split(','));
-        let says = |option| options().any(|said| said.trim().eq_ignore_ascii_case(option));
-        match self.protocol {
-            Protocol::Http11 => !says("close"),
-            Protocol::Http10 | Protocol::Ice10 => says("keep-alive") && !says("close"),
-        }
-    }
-
     fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.headers().filter(move |(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
@@ -182,21 +172,6 @@ mod tests {
         assert!(head("PUT /m HTTP/1.1", expect).expects_continue());
         assert!(!head("PUT /m HTTP/1.0", expect).expects_continue());
         assert!(!head("PUT /m HTTP/1.1", "Expect: more").expects_continue());
-    }
-
-    #[test]
-    fn connections_are_kept_as_each_protocol_means_it() {
-        for (line, headers, kept) in [
-            ("GET / HTTP/1.1", "A: b", true),
-            ("GET / HTTP/1.1", "Connection: Close", false),
-            ("GET / HTTP/1.1", "Connection: Upgrade\r\nConnection: TE, close", false),
-            ("GET / HTTP/1.0", "A: b", false),
-            ("GET / HTTP/1.0", "Connection: Keep-Alive", true),
-            ("GET / HTTP/1.0", "Connection: keep-alive, close", false),
-            ("SOURCE /m ICE/1.0", "A: b", false),
-        ] {
-            assert_eq!(head(line, headers).keep_alive(), kept, "{line} {headers}");
-        }
     }
 
     #[test]

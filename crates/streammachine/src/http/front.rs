@@ -19,6 +19,7 @@ use crate::base::task;
 use crate::http::io::PrefixedIo;
 use crate::http::{Answer, App, Ask, Short, router};
 use crate::listener::answer;
+use crate::listener::body::Cut;
 use crate::listener::delivery::Listener;
 
 /// A kept connection must send its next head within this.
@@ -84,8 +85,9 @@ impl Connection {
             }
             Some(Answer::Short(short)) => answer_and_close(socket, &short.encode(http10)).await,
             Some(Answer::Audio { opened, hearing, headers }) => {
+                let status = if opened.part.is_some() { "206 Partial Content" } else { "200 OK" };
                 let mut feed = opened.feed;
-                feed.prefix(answer::encode("200 OK", http10, &headers));
+                feed.prefix(answer::encode(status, http10, &headers));
                 match into_plain_socket(socket) {
                     Ok(socket) => {
                         self.app.delivery.take(Listener::new(socket, feed, hearing), &self.app.clock)
@@ -112,6 +114,7 @@ impl Connection {
             agent: head.header("user-agent"),
             origin: head.header("origin"),
             icy: head.header("icy-metadata"),
+            range: head.header("range").filter(|_| head.header("if-range").is_none()),
         };
         Some(self.app.decide(&stream, &ask))
     }
@@ -121,14 +124,21 @@ impl Connection {
         let mut prefix = bytes::BytesMut::from(&request.raw[..]);
         prefix.extend_from_slice(&request.rest);
         let io = TokioIo::new(PrefixedIo::new(prefix.freeze(), socket));
-        let routes = self.routes.layer(axum::Extension(PeerAddress(peer)));
+        let cut = Cut::default();
+        let routes =
+            self.routes.layer(axum::Extension(PeerAddress(peer))).layer(axum::Extension(cut.clone()));
         let server = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(KEEP_ALIVE)
             .max_buf_size(64 * 1024)
             .serve_connection(io, TowerToHyperService::new(routes));
-        if let Err(error) = server.await {
-            tracing::debug!(%peer, %error, "connection ended");
+        tokio::select! {
+            result = server => {
+                if let Err(error) = result {
+                    tracing::debug!(%peer, %error, "connection ended");
+                }
+            }
+            () = cut.0.cancelled() => tracing::debug!(%peer, "connection cut: too slow"),
         }
     }
 }

@@ -71,6 +71,8 @@ pub struct Ask<'a> {
     pub origin: Option<&'a str>,
     /// `Icy-MetaData`.
     pub icy: Option<&'a str>,
+    /// `Range`, if it is to be heeded: `If-Range` asks for all when it cannot be said that nothing has changed.
+    pub range: Option<&'a str>,
 }
 
 /// The answer to a request for audio.
@@ -148,7 +150,7 @@ impl App {
         let Some(seat) = self.audience.seat() else {
             return cors(Short::new(503, "No seat is free.\n").with([("retry-after", "30".to_owned())]));
         };
-        let hearing = Hearing::new(Arc::clone(stream), seat);
+        let hearing = Hearing::new(Arc::clone(stream), seat, opened.feed.due_bytes(self.clock.steady()));
         Answer::Audio { opened: Box::new(opened), hearing, headers }
     }
 
@@ -165,9 +167,21 @@ impl App {
             return Err(Short::new(302, text).with(headers));
         }
         let icy = ask.icy.is_some_and(|value| value.trim() == "1");
-        open(stream, &asked, icy, &self.clock).map_err(|refused| match refused {
-            Refused::Outside { .. } | Refused::Empty => Short::new(404, format!("{refused}\n")),
-        })
+        let mut opened = open(stream, &asked, icy, &self.clock).map_err(refusal)?;
+        if !ask.head_only {
+            opened.narrow(ask.range).map_err(refusal)?;
+        }
+        Ok(opened)
+    }
+}
+
+fn refusal(refused: Refused) -> Short {
+    let text = format!("{refused}\n");
+    match refused {
+        Refused::Outside { .. } | Refused::Empty => Short::new(404, text),
+        Refused::Beyond { length } => {
+            Short::new(416, text).with([("content-range", format!("bytes */{length}"))])
+        }
     }
 }
 

@@ -72,10 +72,12 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
     "ready\n".into_response()
 }
 
-/// What the player page shows of all streams.
+/// What the player page shows of all streams; the one served at `/` comes first.
 pub async fn streams(State(app): State<Arc<App>>) -> Response {
     let now = iso(app.clock.now().wall);
-    let streams: Vec<Value> = app.streams.all().iter().map(|stream| facts(&app, stream, &now)).collect();
+    let mut streams = app.streams.all();
+    streams.sort_by_key(|stream| !stream.config().root_route);
+    let streams: Vec<Value> = streams.iter().map(|stream| facts(&app, stream, &now)).collect();
     ([(header::CACHE_CONTROL, "no-store")], Json(streams)).into_response()
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -10,6 +9,7 @@ use axum::http::{Method, StatusCode, Version};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use wire::listen::ListenPath;
 use wire::path::split_target;
 
@@ -17,7 +17,7 @@ use crate::admin::api;
 use crate::base::cors::Header;
 use crate::http::front::Port;
 use crate::http::{Answer, App, Ask, Short, pages};
-use crate::listener::body;
+use crate::listener::body::{self, Cut};
 
 /// Methods of the listener port.
 const METHODS: &str = "GET,HEAD";
@@ -61,6 +61,7 @@ async fn common(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
         agent: text(request.headers(), header::USER_AGENT),
         origin: origin.as_deref(),
         icy: None,
+        range: None,
     };
     if let Some(refusal) = app.refuse_agent(&ask) {
         return short(&refusal);
@@ -77,7 +78,7 @@ async fn common(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
 }
 
 /// Streams, their playlists, and what is nothing of ours.
-async fn other(State(app): State<Arc<App>>, request: Request) -> Response {
+async fn other(State(app): State<Arc<App>>, Extension(cut): Extension<Cut>, request: Request) -> Response {
     let (method, headers) = (request.method(), request.headers());
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     if *method != Method::GET && *method != Method::HEAD {
@@ -85,8 +86,9 @@ async fn other(State(app): State<Arc<App>>, request: Request) -> Response {
         let allow = ("allow", "GET, HEAD, OPTIONS".to_owned());
         return short(&Short::new(405, text).with([allow]));
     }
-    let Ok((path, query)) = split_target(target) else {
-        return short(&Short::new(400, "The request target cannot be decoded.\n"));
+    let (path, query) = match split_target(target) {
+        Ok(found) => found,
+        Err(error) => return short(&Short::new(400, format!("{error}\n"))),
     };
     let page =
         wants_page(text(headers, header::ACCEPT), text(headers, HeaderName::from_static("icy-metadata")));
@@ -100,8 +102,9 @@ async fn other(State(app): State<Arc<App>>, request: Request) -> Response {
             agent: text(headers, header::USER_AGENT),
             origin: text(headers, header::ORIGIN),
             icy: text(headers, HeaderName::from_static("icy-metadata")),
+            range: text(headers, header::RANGE).filter(|_| !headers.contains_key(header::IF_RANGE)),
         };
-        return audio(&app, app.decide(&stream, &ask));
+        return audio(&app, app.decide(&stream, &ask), cut);
     }
     pages::playlist(&app, &ListenPath::decode(&path), &query, headers).unwrap_or_else(|| {
         let missing = if path.starts_with("/sg/") { "Invalid stream group.\n" } else { "Invalid stream.\n" };
@@ -109,7 +112,7 @@ async fn other(State(app): State<Arc<App>>, request: Request) -> Response {
     })
 }
 
-fn audio(app: &App, answer: Answer) -> Response {
+fn audio(app: &App, answer: Answer, cut: Cut) -> Response {
     match answer {
         Answer::Short(refusal) => short(&refusal),
         Answer::Head(headers) => {
@@ -122,8 +125,11 @@ fn audio(app: &App, answer: Answer) -> Response {
         }
         Answer::Audio { opened, hearing, headers } => {
             let finite = opened.content_length.is_some();
-            let audio = body::stream(opened.feed, hearing, app.clock, app.tick);
+            let audio = body::stream(opened.feed, hearing, app.clock, app.tick, cut);
             let mut response = Response::new(Body::from_stream(audio));
+            if opened.part.is_some() {
+                *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            }
             put(response.headers_mut(), &headers);
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             if !finite {

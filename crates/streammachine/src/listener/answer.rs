@@ -16,7 +16,7 @@ pub fn headers(stream: &Stream, given: &Opened, cors: &Cors, origin: Option<&str
     let format = stream.log().format();
     let mut headers = vec![
         ("content-type", content_type(&config, format).to_owned()),
-        ("accept-ranges", "none".to_owned()),
+        ("accept-ranges", if given.has_parts { "bytes" } else { "none" }.to_owned()),
         ("cache-control", "no-cache, no-store".to_owned()),
         ("expires", "Mon, 26 Jul 1997 05:00:00 GMT".to_owned()),
         ("pragma", "no-cache".to_owned()),
@@ -28,6 +28,10 @@ pub fn headers(stream: &Stream, given: &Opened, cors: &Cors, origin: Option<&str
     station(&mut headers, stream, &config, format);
     if let Some(length) = given.content_length {
         headers.push(("content-length", length.to_string()));
+    }
+    if let Some(part) = given.part {
+        let range = format!("bytes {}-{}/{}", part.start, part.end - 1, part.length);
+        headers.push(("content-range", range));
     }
     if let Some(metaint) = given.metaint {
         headers.push(("icy-metaint", metaint.to_string()));

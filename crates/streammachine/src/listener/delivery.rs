@@ -108,7 +108,7 @@ impl Listener {
         match self.state {
             State::Idle => false,
             State::Blocked(since) if self.feed.is_unpaced() => since.elapsed() > STALL_MAX,
-            State::Blocked(_) => self.feed.due_bytes(clock.steady()) > self.hearing.buffer_max(),
+            State::Blocked(_) => self.hearing.is_too_slow(self.feed.due_bytes(clock.steady())),
         }
     }
 }

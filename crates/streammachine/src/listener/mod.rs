@@ -27,6 +27,7 @@ pub struct Seat(Arc<Audience>);
 pub struct Hearing {
     stream: Arc<Stream>,
     _seat: Seat,
+    burst_bytes: u64,
 }
 
 impl Audience {
@@ -55,10 +56,11 @@ impl Drop for Seat {
 }
 
 impl Hearing {
-    /// Counts a listener of `stream`.
-    pub fn new(stream: Arc<Stream>, seat: Seat) -> Self {
+    /// Counts a listener of `stream`, to whom `burst_bytes` are due at once.
+    pub fn new(stream: Arc<Stream>, seat: Seat, burst_bytes: u64) -> Self {
         stream.listener_came();
-        Hearing { stream, _seat: seat }
+        tracing::debug!(stream = stream.key(), "a listener came");
+        Hearing { stream, _seat: seat, burst_bytes }
     }
 
     /// Notes bytes that were sent.
@@ -66,9 +68,9 @@ impl Hearing {
         self.stream.sent(bytes);
     }
 
-    /// Bytes that may be due and unsent before the listener is given up.
-    pub fn buffer_max(&self) -> u64 {
-        self.stream.config().max_buffer
+    /// True if so many bytes, due and unsent, are too many. The burst is no sign of slowness: nobody takes it at once.
+    pub fn is_too_slow(&self, due_bytes: u64) -> bool {
+        due_bytes > self.stream.config().max_buffer.saturating_add(self.burst_bytes)
     }
 
     /// Counts a listener that was given up because it was too slow.
@@ -79,6 +81,7 @@ impl Hearing {
 
 impl Drop for Hearing {
     fn drop(&mut self) {
+        tracing::debug!(stream = self.stream.key(), "a listener left");
         self.stream.listener_left();
     }
 }

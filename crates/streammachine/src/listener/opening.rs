@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use audio::Time;
-use rewind::{Clamp, Feed, Pace, Request};
+use rewind::{Clamp, Feed, LATE_US, Pace, Request};
 use wire::listen::{ListenQuery, Start};
+use wire::range::{self, RangeAnswer};
 
 use crate::base::clock::{self, Clock, iso};
 use crate::stream::Stream;
@@ -18,12 +19,27 @@ pub struct Opened {
     pub feed: Feed,
     /// Bytes of audio and metadata in all, where the span is finite and known.
     pub content_length: Option<u64>,
+    /// Whether its bytes are the same for whoever asks the same again, so that parts of them can be asked for.
+    pub has_parts: bool,
+    /// The part that is given, if not all.
+    pub part: Option<Part>,
     /// When the first frame was on air; none before there is any audio.
     pub content_start: Option<Time>,
     /// How far behind the live edge it is.
     pub behind: Duration,
     /// Audio bytes between two blocks of metadata.
     pub metaint: Option<NonZeroU32>,
+}
+
+/// A part of a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its first byte.
+    pub start: u64,
+    /// Behind its last byte.
+    pub end: u64,
+    /// Bytes of the whole span.
+    pub length: u64,
 }
 
 /// Why a listener is not given what it asks.
@@ -42,17 +58,24 @@ pub enum Refused {
     /// It insists on an instant, and there is no audio at all.
     #[error("the rewind buffer is empty")]
     Empty,
+    /// The part that it asks for is beyond the span.
+    #[error("the span has {length} bytes")]
+    Beyond {
+        /// Bytes of the span.
+        length: u64,
+    },
 }
 
 /// Opens `stream` as `query` asks; with metadata if `icy`.
 pub fn open(stream: &Arc<Stream>, query: &ListenQuery, icy: bool, clock: &Clock) -> Result<Opened, Refused> {
     let config = stream.config();
-    let mut request = request(stream, query);
+    let now = clock.steady();
+    let mut request = request(stream, query, now);
     // A span is a file; nobody looks for titles in it.
     if icy && request.pace == Pace::Live {
         request.metaint = NonZeroU32::new(config.meta_interval);
     }
-    let feed = Feed::open(stream.log(), &request, clock.steady());
+    let feed = Feed::open(stream.log(), &request, now);
     if query.strict
         && let Some(clamp) = feed.clamped()
     {
@@ -60,6 +83,9 @@ pub fn open(stream: &Arc<Stream>, query: &ListenQuery, icy: bool, clock: &Clock)
     }
     Ok(Opened {
         content_length: feed.content_length(),
+        // Between two instants of the past there is always the same, as long as it is kept.
+        has_parts: request.pace == Pace::Unpaced && query.pump.is_none() && feed.clamped().is_none(),
+        part: None,
         content_start: feed.first(),
         behind: feed.behind(),
         metaint: request.metaint,
@@ -67,7 +93,7 @@ pub fn open(stream: &Arc<Stream>, query: &ListenQuery, icy: bool, clock: &Clock)
     })
 }
 
-fn request(stream: &Stream, query: &ListenQuery) -> Request {
+fn request(stream: &Stream, query: &ListenQuery, now: Time) -> Request {
     let burst = stream.config().burst;
     let edge = stream.log().edge().time;
     if let Some(pump) = query.pump {
@@ -83,6 +109,8 @@ fn request(stream: &Stream, query: &ListenQuery) -> Request {
         };
     }
     let end = query.end.map(clock::time);
+    // Without a source the edge stands still, and what would have been on air until the end will not come.
+    let is_past = |end: Time| end <= edge || end.plus_micros(LATE_US) <= now;
     Request {
         start: match query.start {
             Start::Live => rewind::Start::Live,
@@ -93,8 +121,25 @@ fn request(stream: &Stream, query: &ListenQuery) -> Request {
         end,
         burst,
         // What lies in the past is given as fast as it is taken; what is still to come can only be waited for.
-        pace: if end.is_some_and(|end| end <= edge) { Pace::Unpaced } else { Pace::Live },
+        pace: if end.is_some_and(is_past) { Pace::Unpaced } else { Pace::Live },
         metaint: None,
+    }
+}
+
+impl Opened {
+    /// Leaves only what a `Range` header asks for, where parts can be asked for at all.
+    pub fn narrow(&mut self, range: Option<&str>) -> Result<(), Refused> {
+        let Some(length) = self.content_length.filter(|_| self.has_parts) else { return Ok(()) };
+        match range::parse(range, length) {
+            RangeAnswer::Whole => {}
+            RangeAnswer::Unsatisfiable => return Err(Refused::Beyond { length }),
+            RangeAnswer::Part { start, end } if self.feed.narrow(start..end) => {
+                self.content_length = Some(end - start);
+                self.part = Some(Part { start, end, length });
+            }
+            RangeAnswer::Part { .. } => {}
+        }
+        Ok(())
     }
 }
 

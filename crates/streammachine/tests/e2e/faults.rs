@@ -186,6 +186,34 @@ fn a_listener_who_never_reads_is_cut_and_the_others_miss_nothing() {
 }
 
 #[test]
+fn who_never_reads_is_cut_over_a_kept_connection_too() {
+    let tight = json!({"streams": {"tight": {"source": "test", "max_buffer": 20_000}}});
+    let host = Host::start(merge(test_stream(json!({"burst": 1})), tight));
+    let (mut source, next) = on_air(&host, 2).stop().unwrap();
+    let mut stalled = Connection::open_small(host.listeners(), 2048);
+    stalled.send(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /tight HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+    eventually(DEADLINE, || (status(&host, "tight")["listeners"] == 1).then_some(()));
+    // Much more than the kernel holds for it, so that it is behind without waiting.
+    source.send(&frames().bytes(next..next + count(500))).unwrap();
+    host.wait_for_log("listeners too slow for the stream were disconnected");
+    eventually(DEADLINE, || (status(&host, "tight")["listeners"] == 0).then_some(()));
+}
+
+#[test]
+fn a_burst_larger_than_the_buffer_that_is_allowed_is_given_whole() {
+    let other = json!({"streams": {"other": {"source": "test"}}});
+    let host = Host::start(merge(test_stream(json!({"burst": 1000, "max_buffer": 20_000})), other));
+    let source = on_air(&host, 500);
+    let mut slow = listen(&host, "/test");
+    // It stays blocked while others are given their audio for several ticks.
+    let mut other = listen(&host, "/other?offset=1");
+    other.body.read_exact(12_000);
+    let bytes = frames().position(count(500)) as usize;
+    frames().scan(&slow.body.read_exact(bytes)).assert_exactly(0..count(500));
+    drop(source);
+}
+
+#[test]
 fn a_storm_of_resets_leaves_nothing_behind() {
     let station = Station::start(json!({}));
     let descriptors = proc::descriptors(station.host.pid()).unwrap();

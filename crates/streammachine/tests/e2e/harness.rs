@@ -266,3 +266,23 @@ pub fn content_start_us(response: &Response) -> i64 {
 pub fn frame_start_us(origin_us: i64, number: u32) -> i64 {
     origin_us + frames().start_us(number) as i64
 }
+
+/// The rewind buffer of `/test` in the API.
+pub const DUMP: &str = "/api/streams/test/rewind";
+
+/// Puts a dump into the rewind buffer of `/test`; the status and the answer.
+#[track_caller]
+pub fn load(host: &Host, dump: &[u8]) -> (u16, Value) {
+    let request = Request { body: dump, headers: &[("Connection", "close")], ..Request::new("PUT", DUMP) };
+    let mut response = ListenerClient::send(host.api(), &request);
+    let text = response.read_text();
+    (response.status, serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}")))
+}
+
+/// The dump of the rewind buffer of `/test`.
+#[track_caller]
+pub fn dump(host: &Host) -> Vec<u8> {
+    let mut response = ListenerClient::get(host.api(), DUMP, &[("Connection", "close")]);
+    assert_eq!((response.status, response.header("Content-Type")), (200, Some("application/octet-stream")));
+    response.read_body()
+}

@@ -1,29 +1,13 @@
 //! What becomes of the rewind buffer: dumped, loaded, emptied, bounded, and kept over a crash and a restart.
 
-use serde_json::{Value, json};
-use testkit::listener::{ListenerClient, Request};
+use serde_json::json;
+use testkit::listener::ListenerClient;
 use testkit::wait::{DEADLINE, eventually};
 
 use crate::harness::{
-    Host, api, buffer_seconds, content_start_us, count, frames, listen, on_air, play, pump_all, set_title,
-    source, status, wait_for_frame,
+    DUMP, Host, api, buffer_seconds, content_start_us, count, dump, frames, listen, load, on_air, play,
+    pump_all, set_title, source, status, wait_for_frame,
 };
-
-const DUMP: &str = "/api/streams/test/rewind";
-
-/// Puts a dump into the rewind buffer.
-fn load(host: &Host, dump: &[u8]) -> (u16, Value) {
-    let request = Request { body: dump, headers: &[("Connection", "close")], ..Request::new("PUT", DUMP) };
-    let mut response = ListenerClient::send(host.api(), &request);
-    let text = response.read_text();
-    (response.status, serde_json::from_str(&text).unwrap_or_else(|_| panic!("no JSON: {text}")))
-}
-
-fn dump(host: &Host) -> Vec<u8> {
-    let mut response = ListenerClient::get(host.api(), DUMP, &[("Connection", "close")]);
-    assert_eq!((response.status, response.header("Content-Type")), (200, Some("application/octet-stream")));
-    response.read_body()
-}
 
 #[test]
 fn a_dump_loaded_elsewhere_is_the_same_audio_at_the_same_time_with_its_titles() {

@@ -13,4 +13,5 @@ mod listeners;
 mod programs;
 mod rewind;
 mod sources;
+mod spans;
 mod titles;
