@@ -18,7 +18,7 @@ use bytes::Bytes;
 use crate::{
     Position, SegmentSeq,
     index::{Entry, Header},
-    segments::SegmentMark,
+    segments::{SegmentMark, Step},
 };
 
 /// A row of positions with their bytes. Whoever holds it can read on, evicted or not.
@@ -132,6 +132,17 @@ impl Slot {
             seq += u64::from(nth > 0);
             SegmentMark { seq: SegmentSeq(seq), time: chunk.time }
         })
+    }
+
+    /// What the numbers of the chunk after number `nth` follow from.
+    pub fn step(&self, nth: usize) -> Step {
+        let chunk = &self.chunks[nth];
+        Step {
+            format: self.block.format(),
+            samples: chunk.samples,
+            starts_segment: chunk.starts_segment(),
+            discontinuity: chunk.discontinuity(),
+        }
     }
 
     /// Where chunk number `nth` starts; the block's end for the one after the last.

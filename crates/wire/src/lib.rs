@@ -6,6 +6,7 @@
 pub mod auth;
 pub mod chunked;
 pub mod head;
+pub mod hls;
 pub mod host;
 pub mod icy;
 pub mod instant;

@@ -59,6 +59,13 @@ impl Query {
         self.pairs.iter().find(|(found, ..)| found == name).map(|(_, bytes, _)| bytes.as_slice())
     }
 
+    /// The same with other pairs behind; of equal names the first counts.
+    pub fn and(mut self, pairs: impl IntoIterator<Item = (String, String)>) -> Self {
+        let more = pairs.into_iter().map(|(name, value)| (name, value.clone().into_bytes(), value));
+        self.pairs.extend(more);
+        self
+    }
+
     /// All pairs in order.
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.pairs.iter().map(|(name, _, value)| (name.as_str(), value.as_str()))

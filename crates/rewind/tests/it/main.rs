@@ -11,4 +11,5 @@ mod eviction;
 mod prepend;
 mod reading;
 mod recovery;
+mod segments;
 mod titles;

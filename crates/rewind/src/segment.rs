@@ -1,0 +1,121 @@
+//! Segments as readers see them: which there are, where each lies, and the numbers that go with it. What a playlist says
+//! of them is not here.
+
+use audio::{Format, Time};
+
+use crate::{Log, Position, SegmentSeq, block::Slot, log::Shared, segments::Numbers};
+
+/// A segment that is whole: a later one has begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Its number.
+    pub seq: SegmentSeq,
+    /// Position of its first byte.
+    pub start: Position,
+    /// Position behind its last byte.
+    pub end: Position,
+    /// Bytes of audio; less than the distance of the positions where a damaged block was dropped.
+    pub bytes: u64,
+    /// Samples per channel.
+    pub samples: u64,
+    /// Instant of its first sample.
+    pub time: Time,
+    /// Instant at which its last chunk ends.
+    pub end_time: Time,
+    /// Format of its first frame; codec, sample rate and channels are those of all.
+    pub format: Format,
+    /// Time stamp of its first sample in ticks of 90 kHz, not wrapped yet.
+    pub pts: u64,
+    /// Samples of its epoch before it.
+    pub samples_before: u64,
+    /// True if it does not continue the segment before.
+    pub discontinuity: bool,
+    /// Discontinuities in the stream's life up to and including its own.
+    pub discontinuity_seq: u64,
+}
+
+impl Segment {
+    /// How long it lasts, in microseconds, rounded down: by its samples, not by the clock.
+    pub fn duration_us(&self) -> u64 {
+        self.samples * 1_000_000 / u64::from(self.format.sample_rate_hz.max(1))
+    }
+
+    fn begin(numbers: &Numbers, slot: &Slot, nth: usize) -> Self {
+        let (chunk, format, start) = (&slot.chunks[nth], slot.block.format(), slot.position_of(nth));
+        Segment {
+            seq: numbers.segment,
+            start,
+            end: start,
+            bytes: 0,
+            samples: 0,
+            time: chunk.time,
+            end_time: chunk.time,
+            format,
+            pts: numbers.pts(format.sample_rate_hz),
+            samples_before: numbers.samples_before,
+            discontinuity: chunk.discontinuity(),
+            discontinuity_seq: numbers.discontinuity_seq,
+        }
+    }
+
+    fn add(&mut self, slot: &Slot, nth: usize) {
+        let chunk = &slot.chunks[nth];
+        self.end = slot.position_of(nth + 1);
+        self.bytes += self.end.since(slot.position_of(nth));
+        self.samples += u64::from(chunk.samples);
+        self.end_time = chunk.end();
+    }
+}
+
+impl Log {
+    /// The whole segments from number `from` on, at most `max` of them, in order.
+    pub fn segments_from(&self, from: SegmentSeq, max: usize) -> Vec<Segment> {
+        self.ask(|shared| shared.whole_segments(from, max))
+    }
+
+    /// The whole segment of that number.
+    pub fn segment(&self, seq: SegmentSeq) -> Option<Segment> {
+        self.segments_from(seq, 1).pop().filter(|segment| segment.seq == seq)
+    }
+
+    /// Number of the oldest segment that will still be there for a while, where `keep_us` and `bytes_max` are what is
+    /// kept: those that start in the block that is evicted next are left out as soon as there is one. It never decreases.
+    pub fn first_lasting_segment(&self, keep_us: i64, bytes_max: u64) -> Option<SegmentSeq> {
+        self.ask(|shared| {
+            let oldest = shared.blocks.front()?;
+            let is_old = oldest.start_time() <= shared.edge.time.plus_micros(-keep_us);
+            let is_full = shared.bytes.saturating_add(oldest.block.capacity() as u64) >= bytes_max;
+            let leaving = usize::from(shared.blocks.len() > 1 && (is_old || is_full));
+            let mut marks = shared.blocks.iter().skip(leaving).flat_map(Slot::segment_marks);
+            marks.next().map(|mark| mark.seq)
+        })
+    }
+}
+
+impl Shared {
+    fn whole_segments(&self, from: SegmentSeq, max: usize) -> Vec<Segment> {
+        // The block before the first one that begins in `from` or later may hold its start.
+        let after = self.blocks.partition_point(|slot| slot.block.header().numbers.segment < from);
+        let mut whole = Vec::new();
+        let mut open: Option<Segment> = None;
+        for slot in self.blocks.range(after.saturating_sub(1)..) {
+            let mut numbers = slot.block.header().numbers;
+            for nth in 0..slot.chunks.len() {
+                if nth > 0 {
+                    numbers = numbers.following(&slot.step(nth - 1), &slot.step(nth));
+                }
+                if slot.chunks[nth].starts_segment() {
+                    whole.extend(open.take());
+                    if whole.len() >= max {
+                        return whole;
+                    }
+                    open = (numbers.segment >= from).then(|| Segment::begin(&numbers, slot, nth));
+                }
+                if let Some(segment) = &mut open {
+                    segment.add(slot, nth);
+                }
+            }
+        }
+        whole
+    }
+}

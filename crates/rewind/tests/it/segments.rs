@@ -1,0 +1,139 @@
+//! Whole segments as they are listed: against the chunks of the log, one by one, wherever blocks end.
+
+use rewind::{Log, Segment, SegmentSeq};
+
+use crate::common::{AAC, BLOCK_BYTES, MP3, chunk, chunks, config, open, seconds};
+
+/// The whole segments by going through all chunks.
+fn by_chunks(log: &Log) -> Vec<Segment> {
+    let mut all: Vec<Segment> = Vec::new();
+    let first = log.segments().unwrap().first;
+    let mut samples_before = 0;
+    for chunk in chunks(log) {
+        if chunk.starts_segment {
+            let last = all.last();
+            let changed = last.is_some_and(|last| !last.format.continues_as(&chunk.format));
+            samples_before = if changed { 0 } else { samples_before };
+            all.push(Segment {
+                seq: last.map_or(first, |last| SegmentSeq(last.seq.0 + 1)),
+                start: chunk.position,
+                end: chunk.position,
+                bytes: 0,
+                samples: 0,
+                time: chunk.time,
+                end_time: chunk.time,
+                format: chunk.format,
+                pts: 0,
+                samples_before,
+                discontinuity: chunk.discontinuity,
+                discontinuity_seq: 0,
+            });
+        }
+        samples_before += u64::from(chunk.samples);
+        let Some(segment) = all.last_mut() else { continue };
+        segment.end = chunk.end();
+        segment.bytes += chunk.data.len() as u64;
+        segment.samples += u64::from(chunk.samples);
+        segment.end_time = chunk.end_time();
+    }
+    all.pop();
+    all
+}
+
+/// The same without what goes through all chunks cannot know.
+fn without_bases(segment: &Segment, base: &Segment) -> Segment {
+    let samples_before = segment.samples_before.saturating_sub(base.samples_before);
+    Segment { pts: 0, discontinuity_seq: 0, samples_before, ..*segment }
+}
+
+#[test]
+fn listed_segments_are_what_the_chunks_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, log, _) = open(Some(dir.path()));
+    for number in 3..95 {
+        let mut chunk = chunk(number, BLOCK_BYTES / 7);
+        chunk.discontinuity = number == 47;
+        chunk.starts_segment |= number == 47;
+        writer.append(&chunk);
+    }
+    let check = |log: &Log| {
+        let listed = log.segments_from(SegmentSeq(0), usize::MAX);
+        let wanted = by_chunks(log);
+        assert_eq!(listed.len(), 9);
+        let base = |segments: &[Segment]| segments[0];
+        for (listed_one, wanted_one) in listed.iter().zip(&wanted) {
+            assert_eq!(
+                without_bases(listed_one, &base(&listed)),
+                without_bases(wanted_one, &base(&wanted)),
+                "segment {}",
+                wanted_one.seq
+            );
+        }
+        for pair in listed.windows(2) {
+            assert_eq!((pair[0].end, pair[0].seq.0 + 1), (pair[1].start, pair[1].seq.0));
+            assert_eq!(pair[1].pts - pair[0].pts, pair[0].samples * 90_000 / 44_100);
+            let step = u64::from(pair[1].discontinuity);
+            assert_eq!(pair[1].discontinuity_seq - pair[0].discontinuity_seq, step);
+        }
+        assert_eq!(listed.iter().filter(|segment| segment.discontinuity).count(), 1);
+        assert_eq!(listed[0].time, seconds(10));
+        for (nth, segment) in listed.iter().enumerate() {
+            assert_eq!(log.segment(segment.seq), Some(*segment));
+            assert_eq!(log.segments_from(segment.seq, 2), listed[nth..(nth + 2).min(listed.len())]);
+        }
+        let last = listed[listed.len() - 1].seq.0;
+        assert_eq!(log.segment(SegmentSeq(last + 1)), None, "it still grows");
+        assert_eq!(log.segment(SegmentSeq(listed[0].seq.0 - 1)), None);
+        listed
+    };
+    let before = check(&log);
+    drop((writer, log));
+    let (_writer, log, _) = open(Some(dir.path()));
+    assert_eq!(check(&log), before, "the same after a restart");
+}
+
+#[test]
+fn another_format_counts_its_samples_from_zero_and_its_time_stamps_on() {
+    let (mut writer, log, _) = open(None);
+    for number in 0..40 {
+        let mut chunk = chunk(number, 1_000);
+        if number >= 20 {
+            (chunk.format, chunk.samples) = (AAC, 48_000);
+            chunk.discontinuity = number == 20;
+        }
+        writer.append(&chunk);
+    }
+    let listed = log.segments_from(SegmentSeq(0), 10);
+    let told = |segment: &Segment| (segment.format, segment.samples_before, segment.pts);
+    assert_eq!(
+        listed.iter().map(told).collect::<Vec<_>>(),
+        [(MP3, 0, 0), (MP3, 441_000, 900_000), (AAC, 0, 1_800_000)]
+    );
+    assert_eq!(listed[2].duration_us(), 10_000_000);
+}
+
+#[test]
+fn segments_of_the_block_that_goes_next_are_not_lasting() {
+    let (mut writer, log, _) = open(None);
+    let (keep_us, bytes_max) = (config(None).keep.as_micros() as i64, u64::MAX);
+    assert_eq!(log.first_lasting_segment(keep_us, bytes_max), None);
+    let mut last = None;
+    for number in 0..400 {
+        writer.append(&chunk(number, 20_000));
+        let first = log.first_lasting_segment(keep_us, bytes_max);
+        assert!(first >= last, "{first:?} after {last:?}");
+        let all = log.segments().unwrap();
+        assert!(first.unwrap() <= all.last);
+        if number < 99 {
+            assert_eq!(first, Some(all.first), "nothing goes yet");
+        }
+        if let Some(listed) = last.and_then(|_| log.segments_from(first.unwrap(), 1).pop()) {
+            assert!(listed.seq == first.unwrap());
+        }
+        last = first;
+    }
+    assert!(last.unwrap() > log.segments().unwrap().first);
+    let full = log.span().unwrap().bytes;
+    assert!(log.first_lasting_segment(i64::MAX / 2, full) > Some(log.segments().unwrap().first));
+    assert_eq!(log.first_lasting_segment(i64::MAX / 2, u64::MAX), Some(log.segments().unwrap().first));
+}
