@@ -18,6 +18,7 @@ use crate::base::descriptors::{self, Budget};
 use crate::base::net::{Acceptor, bind};
 use crate::base::task;
 use crate::config::{self, Settings};
+use crate::hls::{Hls, HlsConfig};
 use crate::http::App;
 use crate::http::front::{Port, serve};
 use crate::listener::Audience;
@@ -73,6 +74,11 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         cors: settings.cors.clone(),
         ua_skip: settings.ua_skip.clone(),
         behind_proxy: settings.behind_proxy,
+        hls: Hls::new(HlsConfig {
+            segment: settings.segment_duration,
+            window: settings.hls_window,
+            full_index: settings.hls_full_index.clone(),
+        }),
         zone: settings.timezone.clone(),
         tick: settings.chunk_duration,
         heads_max: budget.heads_max,

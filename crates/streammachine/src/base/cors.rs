@@ -1,10 +1,10 @@
 //! Which pages of other origins may use what is answered here.
 
 /// Request headers that such pages may send.
-const ALLOW_HEADERS: &str = "Icy-MetaData, Range, Authorization, Content-Type, Origin";
+const ALLOW_HEADERS: &str = "Icy-MetaData, Range, Authorization, Content-Type, Origin, X-Playback-Session-Id";
 /// Response headers that they may read.
 const EXPOSE_HEADERS: &str = "icy-metaint, icy-name, icy-genre, icy-br, icy-url, icy-description, X-Content-Start, \
-                              X-Content-Behind, Content-Range, Date";
+                              X-Content-Behind, Content-Range, Content-Length, ETag, Date";
 /// Seconds for which a browser may remember the answer to a preflight.
 const MAX_AGE_S: &str = "86400";
 

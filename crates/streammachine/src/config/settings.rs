@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use regex::RegexSet;
+use regex::{Regex, RegexSet};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Error as _};
 use serde_json::{Error, Map, Value};
@@ -46,6 +46,10 @@ pub struct Settings {
     pub chunk_duration: Duration,
     /// Length of an HLS segment.
     pub segment_duration: Duration,
+    /// How much of the past an HLS playlist shows; none is all.
+    pub hls_window: Option<Duration>,
+    /// User agents that are shown all of it, others two minutes; none shows everybody the same.
+    pub hls_full_index: Option<Regex>,
     /// A source is dropped after so long without audio.
     pub source_timeout: Duration,
     /// Directory of the rewind buffers; none keeps them in memory.
@@ -114,6 +118,10 @@ impl Settings {
             timezone: at(tree, "timezone", zone)?,
             chunk_duration: at(tree, "chunk_duration", seconds)?,
             segment_duration: at(tree, "hls.segment_duration", seconds)?,
+            hls_window: at(tree, "hls.window", |window: Option<Seconds>| Ok(window.map(|Seconds(it)| it)))?,
+            hls_full_index: at(tree, "hls.limit_full_index", |pattern: Option<String>| {
+                pattern.map(|pattern| Regex::new(&pattern).map_err(Error::custom)).transpose()
+            })?,
             source_timeout: at(tree, "source_timeout", seconds)?,
             rewind_dir: at(tree, "rewind.dir", Ok)?,
             streams: at(tree, "streams", Ok)?,

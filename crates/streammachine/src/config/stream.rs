@@ -73,6 +73,12 @@ pub struct StreamConfig {
     pub timezone: Option<TimeZone>,
     /// Also served at `/`.
     pub root_route: bool,
+    /// Group of streams that it is a variant of.
+    pub group: Option<String>,
+    /// Bits per second told in the group's playlist; 0 is what is measured.
+    pub bandwidth: u64,
+    /// Codec told in the group's playlist, as RFC 6381 names it; none is that of the audio.
+    pub codec: Option<String>,
     /// Tell when its mount has no source.
     pub monitored: bool,
     /// Settings that have no effect in this version, as written.

@@ -20,6 +20,7 @@ use wire::path::split_target;
 use crate::admin::Admin;
 use crate::base::clock::{self, Clock};
 use crate::base::cors::{Cors, Header};
+use crate::hls::{self, Hls};
 use crate::listener::delivery::Delivery;
 use crate::listener::opening::{Opened, Refused, open};
 use crate::listener::{Audience, Hearing, answer};
@@ -48,6 +49,8 @@ pub struct App {
     pub ua_skip: RegexSet,
     /// Whether `X-Forwarded-*` headers are believed.
     pub behind_proxy: bool,
+    /// HTTP Live Streaming.
+    pub hls: Hls,
     /// Zone of times of day without one.
     pub zone: TimeZone,
     /// Time between two deliveries to one listener.
@@ -125,6 +128,16 @@ impl App {
             ListenPath::Root => self.streams.find_root(),
             _ => None,
         })
+    }
+
+    fn hls_context(&self) -> hls::answer::Context<'_> {
+        hls::answer::Context {
+            hls: &self.hls,
+            streams: &self.streams,
+            clock: &self.clock,
+            zone: &self.zone,
+            audience: &self.audience,
+        }
     }
 
     /// Refuses user agents that are not wanted.

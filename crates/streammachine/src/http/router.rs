@@ -15,6 +15,7 @@ use wire::path::split_target;
 
 use crate::admin::api;
 use crate::base::cors::Header;
+use crate::hls::answer::{Asked, answer};
 use crate::http::front::Port;
 use crate::http::{Answer, App, Ask, Short, pages};
 use crate::listener::body::{self, Cut};
@@ -73,7 +74,13 @@ async fn common(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
         return response;
     }
     let mut response = next.run(request).await;
-    put(response.headers_mut(), &app.cors.headers(origin.as_deref()));
+    for (name, value) in app.cors.headers(origin.as_deref()) {
+        if let ("vary", Ok(value)) = (name, HeaderValue::from_str(&value)) {
+            response.headers_mut().append(header::VARY, value);
+        } else {
+            put(response.headers_mut(), &[(name, value)]);
+        }
+    }
     response
 }
 
@@ -105,6 +112,10 @@ async fn other(State(app): State<Arc<App>>, Extension(cut): Extension<Cut>, requ
             range: text(headers, header::RANGE).filter(|_| !headers.contains_key(header::IF_RANGE)),
         };
         return audio(&app, app.decide(&stream, &ask), cut);
+    }
+    let hls = Asked { path: &path, query: &query, method, headers };
+    if let Some(response) = answer(&app.hls_context(), &hls).await {
+        return response;
     }
     pages::playlist(&app, &ListenPath::decode(&path), &query, headers).unwrap_or_else(|| {
         let missing = if path.starts_with("/sg/") { "Invalid stream group.\n" } else { "Invalid stream.\n" };

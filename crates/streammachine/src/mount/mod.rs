@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use audio::Batch;
+use audio::{Batch, Now};
 use parking_lot::RwLock;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
@@ -64,8 +64,8 @@ pub enum Event {
     Stopped,
 }
 
-/// Takes what happens on air; must not block. False ends it.
-pub type Tap = Box<dyn FnMut(&Event) -> bool + Send>;
+/// Takes what happens on air, and when, so that all streams of a mount date it alike; must not block. False ends it.
+pub type Tap = Box<dyn FnMut(&Event, Now) -> bool + Send>;
 
 /// The sources of a mount, the one on air first.
 pub type Line = Arc<[Arc<Source>]>;

@@ -83,7 +83,8 @@ impl Task {
                 // One that comes late hears who is on air and what was said last.
                 let started = self.order.active().cloned().map(Event::Started);
                 let said = self.metadata.clone().map(Event::Metadata);
-                if [started, said].iter().flatten().all(&mut tap) {
+                let now = self.clock.now();
+                if [started, said].iter().flatten().all(|event| tap(event, now)) {
                     self.taps.push(tap);
                 }
                 self.settle();
@@ -160,7 +161,8 @@ impl Task {
     }
 
     fn tell(&mut self, event: &Event) {
-        self.taps.retain_mut(|tap| tap(event));
+        let now = self.clock.now();
+        self.taps.retain_mut(|tap| tap(event, now));
     }
 }
 

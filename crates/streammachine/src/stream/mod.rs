@@ -10,10 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
+use audio::Now;
 use parking_lot::RwLock;
 use rewind::dump::DumpError;
 use rewind::{Log, OpenError, Prepended, Recovery};
-use tokio::sync::oneshot;
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 use wire::icy::Metadata;
 
@@ -50,6 +52,7 @@ pub struct Stream {
     lost: AtomicU64,
     slow_listeners: AtomicU64,
     complaint: Seldom,
+    segment_began: Arc<Notify>,
 }
 
 impl Stream {
@@ -71,7 +74,8 @@ impl Stream {
             clock.now().wall,
         )?;
         let (inbox, inputs) = sync_channel(QUEUE_MAX);
-        let recorder = Recorder::new(writer, &config, keeping.segment, clock);
+        let segment_began = Arc::new(Notify::new());
+        let recorder = Recorder::new(writer, &config, keeping.segment, clock, Arc::clone(&segment_began));
         let name = format!("stream-{}", config.key);
         std::thread::Builder::new()
             .name(name)
@@ -89,9 +93,12 @@ impl Stream {
             lost: AtomicU64::new(0),
             slow_listeners: AtomicU64::new(0),
             complaint: Seldom::default(),
+            segment_began,
         });
         let ear = Arc::downgrade(&stream);
-        mount.tap(Box::new(move |event| ear.upgrade().is_some_and(|stream| stream.hear(event)))).await;
+        mount
+            .tap(Box::new(move |event, now| ear.upgrade().is_some_and(|stream| stream.hear(event, now))))
+            .await;
         Ok((stream, recovery))
     }
 
@@ -118,6 +125,11 @@ impl Stream {
     /// Where its audio comes from.
     pub fn mount(&self) -> &Arc<Mount> {
         &self.mount
+    }
+
+    /// Resolves when another segment has begun, so that the one before is whole; it counts from this call on.
+    pub fn segment_began(&self) -> Notified<'_> {
+        self.segment_began.notified()
     }
 
     /// Listeners at this moment.
@@ -193,8 +205,8 @@ impl Stream {
     }
 
     /// The mount's tap: never blocks.
-    fn hear(&self, event: &Event) -> bool {
-        match self.inbox.try_send(Input::Air(event.clone())) {
+    fn hear(&self, event: &Event, now: Now) -> bool {
+        match self.inbox.try_send(Input::Air(event.clone(), now)) {
             Ok(()) => true,
             Err(TrySendError::Disconnected(_)) => false,
             Err(TrySendError::Full(_)) => {

@@ -1,13 +1,14 @@
 //! The thread of a stream: it cuts what is on air into chunks and writes them into the log.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use audio::{Chunk, ChunkConfig, Chunker};
+use audio::{Chunk, ChunkConfig, Chunker, Now};
 use bytes::Bytes;
 use rewind::dump::DumpError;
 use rewind::{Prepended, Writer};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use wire::icy::Metadata;
 use wire::metadata::clean;
 
@@ -25,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) enum Input {
     /// Something happened on air.
-    Air(Event),
+    Air(Event, Now),
     /// What is played from now on.
     Metadata(Metadata),
     /// What is shown while no source tells anything.
@@ -49,6 +50,9 @@ pub(super) struct Recorder {
     /// Whether the fallback was the last on air; none before anything was.
     on_fallback: Option<bool>,
     degraded: bool,
+    /// The latest moment that the chunker was told.
+    heard_at: Now,
+    segment_began: Arc<Notify>,
     chunks: Vec<Chunk>,
 }
 
@@ -58,7 +62,13 @@ pub(super) fn default_metadata(config: &StreamConfig) -> Metadata {
 }
 
 impl Recorder {
-    pub(super) fn new(mut writer: Writer, config: &StreamConfig, segment: Duration, clock: Clock) -> Self {
+    pub(super) fn new(
+        mut writer: Writer,
+        config: &StreamConfig,
+        segment: Duration,
+        clock: Clock,
+        segment_began: Arc<Notify>,
+    ) -> Self {
         let chunker = Chunker::new(ChunkConfig { chunk: CHUNK, segment }, writer.last_end());
         let default_metadata = default_metadata(config);
         writer.set_metadata(default_metadata.clone(), clock.now().wall);
@@ -70,6 +80,8 @@ impl Recorder {
             accepts_metadata: config.accept_source_meta != Some(false),
             on_fallback: None,
             degraded: false,
+            heard_at: clock.now(),
+            segment_began,
             chunks: Vec::new(),
         }
     }
@@ -77,11 +89,14 @@ impl Recorder {
     /// Runs until every handle of the stream is gone.
     pub(super) fn run(mut self, inputs: &Receiver<Input>) {
         loop {
-            let now = self.clock.now();
-            let patience = self.chunker.deadline().map_or(PATIENCE, |deadline| deadline.since(now.mono));
+            let now = self.clock.mono();
+            let patience = self.chunker.deadline().map_or(PATIENCE, |deadline| deadline.since(now));
             match inputs.recv_timeout(patience) {
                 Ok(input) => self.take(input),
-                Err(RecvTimeoutError::Timeout) => self.chunker.poll(self.clock.now(), &mut self.chunks),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.heard_at = self.clock.now();
+                    self.chunker.poll(self.heard_at, &mut self.chunks);
+                }
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             self.write();
@@ -92,7 +107,7 @@ impl Recorder {
 
     fn take(&mut self, input: Input) {
         match input {
-            Input::Air(event) => self.hear(event),
+            Input::Air(event, now) => self.hear(event, now),
             Input::Metadata(metadata) => self.writer.set_metadata(metadata, self.clock.now().wall),
             Input::DefaultMetadata(metadata) => {
                 if metadata != self.default_metadata {
@@ -118,8 +133,10 @@ impl Recorder {
         }
     }
 
-    fn hear(&mut self, event: Event) {
-        let now = self.clock.now();
+    fn hear(&mut self, event: Event, now: Now) {
+        // It may have waited while the clock was looked at.
+        let now = if now.mono < self.heard_at.mono { self.heard_at } else { now };
+        self.heard_at = now;
         match event {
             Event::Started(source) => {
                 self.chunker.source_started(now, &mut self.chunks);
@@ -144,8 +161,12 @@ impl Recorder {
         if self.chunks.is_empty() {
             return;
         }
+        let begins_segment = self.chunks.iter().any(|chunk| chunk.starts_segment);
         for chunk in self.chunks.drain(..) {
             self.writer.append(&chunk);
+        }
+        if begins_segment {
+            self.segment_began.notify_waiters();
         }
         self.watch_health();
     }

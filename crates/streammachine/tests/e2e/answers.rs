@@ -31,7 +31,7 @@ fn the_head_of_a_stream_has_these_lines() {
              expires: Mon, 26 Jul 1997 05:00:00 GMT\r\npragma: no-cache\r\nserver: StreamMachine\r\n\
              x-powered-by: StreamMachine\r\nx-content-type-options: nosniff\r\naccess-control-allow-origin: *\r\n\
              access-control-expose-headers: icy-metaint, icy-name, icy-genre, icy-br, icy-url, icy-description, \
-             X-Content-Start, X-Content-Behind, Content-Range, Date\r\nvary: Origin\r\nicy-name: Radio Ä\r\n\
+             X-Content-Start, X-Content-Behind, Content-Range, Content-Length, ETag, Date\r\nvary: Origin\r\nicy-name: Radio Ä\r\n\
              icy-genre: Talk\r\nicy-url: http://radio.example/\r\nicy-description: All day\r\nicy-pub: 0\r\n\
              icy-br: 64\r\nice-audio-info: ice-samplerate=44100;ice-channels=2;ice-bitrate=64\r\n\
              icy-metaint: 32768\r\nx-content-start: {start}\r\nx-content-behind: {behind}\r\nconnection: close\r\n\r\n"

@@ -1,0 +1,317 @@
+//! Requests for playlists and segments, and their answers.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{self, HeaderMap};
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use futures_util::stream::iter;
+use jiff::tz::TimeZone;
+use rewind::SegmentSeq;
+use tokio::time::timeout;
+use uuid::Uuid;
+use wire::hls::{HlsPath, HlsQuery, Shape, multivariant};
+use wire::path::{Query, encode_target};
+use wire::range::{self, RangeAnswer};
+
+use crate::base::clock::{self, Clock, iso};
+use crate::hls::lines::extension;
+use crate::hls::playlist::Playlist;
+use crate::hls::segment::SegmentBody;
+use crate::hls::{Hls, group};
+use crate::listener::Audience;
+use crate::stream::Stream;
+use crate::stream::registry::Registry;
+
+const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
+/// A reload that waits is answered at the latest after so many target durations.
+const BLOCK_TARGETS: u32 = 3;
+/// A reload may wait for the segment so many after the newest.
+const BLOCK_AHEAD: u64 = 2;
+/// Playlists that do not change any more may be kept so long: their segments are evicted some day.
+const CLOSED_MAX_AGE_S: u64 = 60;
+
+/// What answers need of the server.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// Playlists.
+    pub hls: &'a Hls,
+    /// All streams.
+    pub streams: &'a Registry,
+    /// The host's clocks.
+    pub clock: &'a Clock,
+    /// Zone of times of day without one.
+    pub zone: &'a TimeZone,
+    /// Seats, of which a reload that waits takes one.
+    pub audience: &'a Arc<Audience>,
+}
+
+/// A request, as far as it matters here.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Decoded path.
+    pub path: &'a str,
+    /// The query.
+    pub query: &'a Query,
+    /// `GET` or `HEAD`.
+    pub method: &'a Method,
+    /// Headers.
+    pub headers: &'a HeaderMap,
+}
+
+impl Asked<'_> {
+    fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// What the player is: what it says in its address counts more, since pages cannot set the header.
+    fn agent<'a>(&'a self, query: &'a HlsQuery) -> &'a str {
+        query.ua.as_deref().or_else(|| self.header(header::USER_AGENT)).unwrap_or_default()
+    }
+
+    fn has_etag(&self, etag: &str) -> bool {
+        let list = self.header(header::IF_NONE_MATCH).unwrap_or_default();
+        list.split(',').any(|one| {
+            matches!(one.trim().trim_start_matches("W/"), "*") || one.trim().trim_start_matches("W/") == etag
+        })
+    }
+}
+
+/// The answer, if the path is one of HTTP Live Streaming and its stream exists.
+pub async fn answer(context: &Context<'_>, asked: &Asked<'_>) -> Option<Response> {
+    match HlsPath::decode(asked.path)? {
+        HlsPath::Media(key) => {
+            let stream = context.streams.find(&key)?;
+            Some(match decode(context, asked, Some(&stream)) {
+                Ok(query) => media(context, asked, &stream, &query).await,
+                Err(response) => *response,
+            })
+        }
+        HlsPath::Group(name) => Some(match decode(context, asked, None) {
+            Ok(query) => group(context, asked, &name, &query)?,
+            Err(response) => *response,
+        }),
+        HlsPath::Segment { key, seq, extension } => {
+            let stream = context.streams.find(&key)?;
+            Some(segment(asked, &stream, SegmentSeq(seq), &extension, context.clock))
+        }
+    }
+}
+
+/// Reads the query; an error or a redirect where it cannot be answered as it is.
+fn decode(
+    context: &Context<'_>,
+    asked: &Asked<'_>,
+    stream: Option<&Stream>,
+) -> Result<HlsQuery, Box<Response>> {
+    let config = stream.map(Stream::config);
+    let zone = config.as_ref().and_then(|config| config.timezone.as_ref()).unwrap_or(context.zone);
+    let now = clock::timestamp(context.clock.now().wall);
+    let query = HlsQuery::decode(asked.query, now, zone)
+        .map_err(|error| Box::new((StatusCode::BAD_REQUEST, format!("{error}\n")).into_response()))?;
+    if query.is_relative {
+        let location = canonical(asked, &query);
+        let text = format!("The playlist of that instant is at {location}\n");
+        let headers = [(header::LOCATION, location), (header::CACHE_CONTROL, "no-store".to_owned())];
+        return Err(Box::new((StatusCode::FOUND, headers, text).into_response()));
+    }
+    Ok(query)
+}
+
+/// The target that means the same instants tomorrow.
+fn canonical(asked: &Asked<'_>, query: &HlsQuery) -> String {
+    let mut pairs = Vec::new();
+    let mut push = |name: &str, instant: jiff::Timestamp| {
+        pairs.push((name.to_owned(), instant.as_second().to_string()));
+    };
+    match query.shape {
+        Shape::Since(start) => push("start", start),
+        Shape::Between(start, end) => {
+            push("start", start);
+            push("end", end);
+        }
+        Shape::Live { .. } | Shape::Delay { .. } => {}
+    }
+    let replaced = ["start", "end", "duration", "tz", "fold", "offset", "aws.manifestsettings"];
+    let others = asked.query.pairs().filter(|(name, _)| !replaced.contains(name));
+    pairs.extend(others.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    encode_target(asked.path, &pairs)
+}
+
+async fn media(context: &Context<'_>, asked: &Asked<'_>, stream: &Arc<Stream>, query: &HlsQuery) -> Response {
+    let rule = context.hls.rule(asked.agent(query));
+    let playlists = context.hls.playlists(stream);
+    let is_open = matches!(query.shape, Shape::Live { .. } | Shape::Since(_));
+    if let Some(wanted) = query.blocks_for.filter(|_| is_open) {
+        let last = playlists.last(stream).unwrap_or(0);
+        if wanted > last + BLOCK_AHEAD {
+            let text = format!("segment {wanted} is too far ahead of the newest, {last}\n");
+            return (StatusCode::BAD_REQUEST, text).into_response();
+        }
+        // A reload that waits holds a connection, as a listener does.
+        let Some(_seat) = context.audience.seat() else { return unavailable() };
+        let wait = async {
+            loop {
+                let grown = stream.segment_began();
+                if playlists.last(stream).is_some_and(|last| last >= wanted) {
+                    return;
+                }
+                grown.await;
+            }
+        };
+        if timeout(rule.target * BLOCK_TARGETS, wait).await.is_err() {
+            return unavailable();
+        }
+    }
+    match playlists.get(stream, query, &rule, context.clock.now().wall) {
+        Ok(playlist) => playlist_response(asked, &playlist, rule.target, query.blocks_for.is_some()),
+        Err(missing) => {
+            let age = format!("max-age={}", rule.target.as_secs().max(1));
+            (StatusCode::NOT_FOUND, [(header::CACHE_CONTROL, age)], format!("{missing}\n")).into_response()
+        }
+    }
+}
+
+fn unavailable() -> Response {
+    let headers = [(header::CACHE_CONTROL, "no-store"), (header::RETRY_AFTER, "1")];
+    (StatusCode::SERVICE_UNAVAILABLE, headers, "the segment has not come\n").into_response()
+}
+
+fn playlist_response(
+    asked: &Asked<'_>,
+    playlist: &Playlist,
+    target: Duration,
+    has_blocked: bool,
+) -> Response {
+    let target_s = target.as_secs().max(1);
+    let max_age = match (playlist.is_closed, has_blocked) {
+        (true, _) => CLOSED_MAX_AGE_S,
+        (false, true) => 6 * target_s,
+        (false, false) => (target_s / 2).max(1),
+    };
+    let accepted = asked.header(header::ACCEPT_ENCODING).unwrap_or_default();
+    let gzip = accepts_gzip(accepted);
+    let etag = if gzip { playlist.etag.replacen("\"", "\"z", 1) } else { playlist.etag.clone() };
+    let mut headers = HeaderMap::new();
+    let mut put = |name: header::HeaderName, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    put(header::CACHE_CONTROL, &format!("public, max-age={max_age}"));
+    put(header::ETAG, &etag);
+    put(header::VARY, "Accept-Encoding");
+    if asked.has_etag(&etag) {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    put(header::CONTENT_TYPE, PLAYLIST_TYPE);
+    put(header::HeaderName::from_static("x-content-start"), &iso(playlist.start));
+    if gzip {
+        put(header::CONTENT_ENCODING, "gzip");
+    }
+    let body = if gzip { playlist.gzip().clone() } else { playlist.text.clone() };
+    (headers, body).into_response()
+}
+
+/// True if `Accept-Encoding` has gzip, not with a weight of 0.
+fn accepts_gzip(accepted: &str) -> bool {
+    accepted.split(',').any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let is_refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0));
+        name.trim().eq_ignore_ascii_case("gzip") && !is_refused
+    })
+}
+
+fn group(context: &Context<'_>, asked: &Asked<'_>, name: &str, query: &HlsQuery) -> Option<Response> {
+    let replaced = ["session_id", "_HLS_msn", "_HLS_part", "_HLS_skip"];
+    let mut pairs: Vec<(String, String)> = asked
+        .query
+        .pairs()
+        .filter(|(name, _)| !replaced.contains(name))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    // A player that names its session in a header does so in every request.
+    if asked.header("x-playback-session-id").is_none() {
+        let session = query.session_id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
+        pairs.push(("session_id".to_owned(), session));
+    }
+    let streams = context.streams.all();
+    let variants = group::variants(context.hls, &streams, name, asked.agent(query), &pairs);
+    if variants.is_empty() {
+        return None;
+    }
+    let headers = [(header::CONTENT_TYPE, PLAYLIST_TYPE), (header::CACHE_CONTROL, "private, no-store")];
+    Some((headers, multivariant(&variants)).into_response())
+}
+
+fn segment(asked: &Asked<'_>, stream: &Stream, seq: SegmentSeq, ending: &str, clock: &Clock) -> Response {
+    let log = stream.log();
+    let found = log.segment(seq).filter(|segment| extension(segment.format.codec) == ending);
+    let found = found.and_then(|segment| SegmentBody::read(log, &segment).map(|body| (segment, body)));
+    let Some((segment, body)) = found else {
+        // One that is still to come must be seen when it is there.
+        let headers = [(header::CACHE_CONTROL, "max-age=1")];
+        return (StatusCode::NOT_FOUND, headers, "Segment not found.\n").into_response();
+    };
+    let length = body.len();
+    let etag = format!("\"{:x}-{length:x}\"", segment.start.0);
+    let age_us = clock.now().wall.micros_since(segment.end_time).max(0) as u64;
+    let left = stream.config().seconds.saturating_sub(Duration::from_micros(age_us)).as_secs().max(1);
+    let mut headers = HeaderMap::new();
+    let mut put = |name: header::HeaderName, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(name, value);
+        }
+    };
+    put(header::CACHE_CONTROL, &format!("public, max-age={left}, immutable"));
+    put(header::ETAG, &etag);
+    put(header::ACCEPT_RANGES, "bytes");
+    if asked.has_etag(&etag) {
+        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    }
+    put(header::CONTENT_TYPE, if ending == "aac" { "audio/aac" } else { "audio/mpeg" });
+    let is_same = asked.header(header::IF_RANGE).is_none_or(|same| same == etag);
+    let range = asked.header(header::RANGE).filter(|_| is_same && *asked.method == Method::GET);
+    let (status, start, end) = match range::parse(range, length) {
+        RangeAnswer::Whole => (StatusCode::OK, 0, length),
+        RangeAnswer::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end),
+        RangeAnswer::Unsatisfiable => {
+            put(header::CONTENT_RANGE, &format!("bytes */{length}"));
+            return (StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response();
+        }
+    };
+    if status == StatusCode::PARTIAL_CONTENT {
+        put(header::CONTENT_RANGE, &format!("bytes {start}-{}/{length}", end - 1));
+    }
+    put(header::CONTENT_LENGTH, &(end - start).to_string());
+    if *asked.method == Method::HEAD {
+        return (status, headers, Body::empty()).into_response();
+    }
+    stream.sent((end - start) as usize);
+    let pieces = body.slice(start, end).into_iter().map(Ok::<_, io::Error>);
+    (status, headers, Body::from_stream(iter(pieces))).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_taken_where_it_is_wanted() {
+        for (accepted, wanted) in [
+            ("gzip", true),
+            ("deflate, gzip", true),
+            ("br;q=1.0, GZIP;q=0.5", true),
+            ("gzip, identity;q=1, *;q=0", true),
+            ("gzip;q=0", false),
+            ("gzip;q=0.000", false),
+            ("identity", false),
+            ("", false),
+        ] {
+            assert_eq!(accepts_gzip(accepted), wanted, "{accepted}");
+        }
+    }
+}

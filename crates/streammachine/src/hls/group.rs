@@ -1,0 +1,67 @@
+//! Multivariant playlists: the streams of a group as variants of one programme.
+
+use std::sync::Arc;
+
+use audio::{Codec, Format};
+use rewind::Segment;
+use wire::hls::Variant;
+use wire::path::encode_target;
+
+use crate::hls::Hls;
+use crate::stream::Stream;
+
+/// What is told in place of a bandwidth while there is nothing to measure, in bits per second.
+const BANDWIDTH_UNKNOWN: u64 = 192_000;
+/// Part of the largest segment that is added to its bandwidth, in percent.
+const MARGIN_PERCENT: u64 = 10;
+
+/// The streams of the group `name`, or the one stream of that key, from the lowest bandwidth on.
+pub fn variants(
+    hls: &Hls,
+    streams: &[Arc<Stream>],
+    name: &str,
+    agent: &str,
+    pairs: &[(String, String)],
+) -> Vec<Variant> {
+    let is_member = |stream: &&Arc<Stream>| stream.config().group.as_deref() == Some(name);
+    let mut members: Vec<_> = streams.iter().filter(is_member).collect();
+    if members.is_empty() {
+        members = streams.iter().filter(|stream| stream.key() == name).collect();
+    }
+    let mut variants: Vec<_> = members.iter().map(|stream| variant(hls, stream, agent, pairs)).collect();
+    variants.sort_by_key(|variant| variant.bandwidth);
+    variants
+}
+
+fn variant(hls: &Hls, stream: &Stream, agent: &str, pairs: &[(String, String)]) -> Variant {
+    let config = stream.config();
+    let segments = hls.playlists(stream).shown(stream, &hls.rule(agent));
+    let (peak, average) = measure(&segments);
+    let format = stream.log().format();
+    let known = format.map_or(0, |format| u64::from(format.bitrate_kbps) * 1000);
+    let told = [config.bandwidth, peak, known, BANDWIDTH_UNKNOWN];
+    Variant {
+        bandwidth: told.into_iter().find(|&bandwidth| bandwidth > 0).unwrap_or(BANDWIDTH_UNKNOWN),
+        average: (average > 0).then_some(average),
+        codecs: config.codec.clone().unwrap_or_else(|| codecs(config.format, format)),
+        name: config.name.clone().unwrap_or_else(|| stream.key().to_owned()),
+        uri: encode_target(&format!("/{}.m3u8", stream.key()), pairs),
+    }
+}
+
+/// Bits per second of the largest segment with a margin, and of all of them; 0 without any.
+fn measure(segments: &[Segment]) -> (u64, u64) {
+    let rate = |bytes: u64, micros: u64| (bytes * 8_000_000).checked_div(micros).unwrap_or(0);
+    let peak = segments.iter().map(|segment| rate(segment.bytes, segment.duration_us())).max();
+    let bytes = segments.iter().map(|segment| segment.bytes).sum();
+    let micros = segments.iter().map(Segment::duration_us).sum();
+    (peak.unwrap_or(0) * (100 + MARGIN_PERCENT) / 100, rate(bytes, micros))
+}
+
+/// The codec as RFC 6381 names it. Of MP3 the players know no other name than this one.
+fn codecs(expected: Codec, format: Option<Format>) -> String {
+    match format.map_or(expected, |format| format.codec) {
+        Codec::Mp3 => "mp4a.40.34".to_owned(),
+        Codec::Aac => format!("mp4a.40.{}", format.map_or(2, |format| format.profile)),
+    }
+}

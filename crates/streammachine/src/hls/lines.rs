@@ -1,0 +1,130 @@
+//! A stream's segments as lines of playlists: each written once, when the segment is whole, and kept in one text, so that
+//! any playlist is a head and a slice of it.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use audio::{Codec, Time};
+use rewind::{Log, Segment, SegmentSeq};
+use wire::hls::{Entry, write_entry};
+
+use crate::base::clock::timestamp;
+
+/// Segments taken from the log under one lock.
+const BATCH: usize = 256;
+/// Text of forgotten segments is let go when it is more than this and more than what is kept.
+const SLACK_BYTES: usize = 64 * 1024;
+
+/// What a playlist needs to know of a segment besides its lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The segment.
+    pub segment: Segment,
+    /// Where its lines start in the life of the text.
+    at: u64,
+}
+
+/// The lines of a stream's lasting segments, in order.
+#[derive(Debug, Default)]
+pub struct Lines {
+    lines: VecDeque<Line>,
+    text: String,
+    /// Where the text starts in its life.
+    text_start: u64,
+}
+
+/// What a segment's name ends in.
+pub fn extension(codec: Codec) -> &'static str {
+    match codec {
+        Codec::Mp3 => "mp3",
+        Codec::Aac => "aac",
+    }
+}
+
+impl Lines {
+    /// Takes over what the log of the stream `key` has got since, and forgets the segments before `first`.
+    pub fn follow(&mut self, log: &Log, key: &str, first: Option<SegmentSeq>) {
+        let Some(first) = first else {
+            *self = Lines::default();
+            return;
+        };
+        // Older audio was put behind the oldest, or all was cleared: what was known is not what is there.
+        let is_other = self.lines.front().is_some_and(|line| first < line.segment.seq)
+            || self.lines.back().is_some_and(|line| log.segment(line.segment.seq) != Some(line.segment));
+        if is_other {
+            *self = Lines::default();
+        }
+        while self.lines.front().is_some_and(|line| line.segment.seq < first) {
+            self.lines.pop_front();
+        }
+        loop {
+            let next = self.lines.back().map_or(first, |line| SegmentSeq(line.segment.seq.0 + 1));
+            let segments = log.segments_from(next, BATCH);
+            segments.iter().for_each(|segment| self.push(*segment, key));
+            if segments.len() < BATCH {
+                break;
+            }
+        }
+        self.trim();
+    }
+
+    fn push(&mut self, segment: Segment, key: &str) {
+        let uri = format!("/{key}/ts/{}.{}", segment.seq, extension(segment.format.codec));
+        self.lines.push_back(Line { segment, at: self.text_start + self.text.len() as u64 });
+        let entry = Entry {
+            discontinuity: segment.discontinuity,
+            time: timestamp(segment.time),
+            length: (segment.samples, segment.format.sample_rate_hz),
+            uri: &uri,
+        };
+        write_entry(&mut self.text, &entry);
+    }
+
+    /// Lets go of the text of forgotten segments, now and then: that moves what is kept.
+    fn trim(&mut self) {
+        let kept =
+            self.lines.front().map_or(self.text.len() as u64, |line| line.at - self.text_start) as usize;
+        if kept > SLACK_BYTES && kept > self.text.len() / 2 {
+            self.text.drain(..kept);
+            self.text_start += kept as u64;
+        }
+    }
+
+    /// How many segments.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Segment number `nth` of them.
+    pub fn get(&self, nth: usize) -> Option<&Segment> {
+        self.lines.get(nth).map(|line| &line.segment)
+    }
+
+    /// The newest segment.
+    pub fn last(&self) -> Option<&Segment> {
+        self.lines.back().map(|line| &line.segment)
+    }
+
+    /// The segments in `range`.
+    pub fn segments(&self, range: Range<usize>) -> impl Iterator<Item = &Segment> {
+        self.lines.range(range).map(|line| &line.segment)
+    }
+
+    /// The lines of the segments in `range`.
+    pub fn text(&self, range: Range<usize>) -> &str {
+        let at = |nth: usize| {
+            self.lines.get(nth).map_or(self.text.len(), |line| (line.at - self.text_start) as usize)
+        };
+        &self.text[at(range.start)..at(range.end)]
+    }
+
+    /// Number of the first segment that ends after `time`.
+    pub fn ending_after(&self, time: Time) -> usize {
+        self.lines.partition_point(|line| line.segment.end_time <= time)
+    }
+
+    /// Number of the first segment that starts at `time` or later.
+    pub fn starting_from(&self, time: Time) -> usize {
+        self.lines.partition_point(|line| line.segment.time < time)
+    }
+}

@@ -1,0 +1,275 @@
+//! Media playlists of one stream: which segments each shows, and the finished texts, shared by all who ask for the same.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use audio::{Codec, Time};
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use parking_lot::Mutex;
+use rewind::{LATE_US, Segment};
+use wire::hls::{HlsQuery, MediaHead, SKIP_TARGETS, Shape};
+
+use crate::base::clock::{self, iso};
+use crate::hls::lines::Lines;
+use crate::stream::Stream;
+
+/// Fewer segments than this are no live playlist.
+const SEGMENTS_MIN: usize = 3;
+/// Playlists of at least so many target durations can be had without their old part.
+const SKIP_FROM_TARGETS: u64 = 2 * SKIP_TARGETS;
+/// Finished texts that are kept.
+const TEXTS_MAX: usize = 128;
+/// More saves little and takes three times as long.
+const GZIP_LEVEL: u32 = 4;
+
+/// How long playlists are, by default and by client.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Bound on the length of a segment.
+    pub target: Duration,
+    /// How much of the past this client is shown, unless it asks for something else; none is all.
+    pub window: Option<Duration>,
+}
+
+/// A finished playlist.
+#[derive(Debug)]
+pub struct Playlist {
+    /// The text.
+    pub text: Bytes,
+    /// Changes when the text does.
+    pub etag: String,
+    /// Whether nothing will be added.
+    pub is_closed: bool,
+    /// Instant of its first sample.
+    pub start: Time,
+    gzip: OnceLock<Bytes>,
+}
+
+/// Why there is no playlist.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    /// Not enough audio yet.
+    #[error("No data.")]
+    NoData,
+    /// Nothing of the window is there.
+    #[error("nothing of that time is in the rewind buffer, which holds {} to {}", iso(*oldest), iso(*newest))]
+    Outside {
+        /// The oldest instant there is.
+        oldest: Time,
+        /// The newest.
+        newest: Time,
+    },
+}
+
+/// The playlists of one stream.
+#[derive(Debug, Default)]
+pub struct Playlists {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: Lines,
+    texts: HashMap<Text, Arc<Playlist>>,
+}
+
+/// What a text depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Text {
+    first: u64,
+    end: u64,
+    /// Place of the last byte: tells audio apart that has the same numbers after a loss.
+    end_position: u64,
+    is_closed: bool,
+    can_block: bool,
+    skip: bool,
+    start_us: Option<u64>,
+}
+
+/// Which segments are shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Selected {
+    range: Range<usize>,
+    is_closed: bool,
+    /// Where to start, if the playlist says so.
+    start: Option<Time>,
+}
+
+impl Playlist {
+    /// The text, compressed; made when it is first asked for.
+    pub fn gzip(&self) -> &Bytes {
+        self.gzip.get_or_init(|| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL));
+            // Writing to memory cannot fail.
+            let _ = encoder.write_all(&self.text);
+            encoder.finish().unwrap_or_default().into()
+        })
+    }
+}
+
+impl Playlists {
+    /// The playlist that `query` asks of `stream`.
+    pub fn get(
+        &self,
+        stream: &Stream,
+        query: &HlsQuery,
+        rule: &Rule,
+        now: Time,
+    ) -> Result<Arc<Playlist>, Missing> {
+        let mut state = self.state.lock();
+        state.follow(stream);
+        let selected = state.select(query, rule, now)?;
+        Ok(state.text(&selected, query.skip, rule))
+    }
+
+    /// Number of the newest segment.
+    pub fn last(&self, stream: &Stream) -> Option<u64> {
+        let mut state = self.state.lock();
+        state.follow(stream);
+        state.lines.last().map(|segment| segment.seq.0)
+    }
+
+    /// What the segments shown by `rule` are made of: for the multivariant playlist.
+    pub fn shown(&self, stream: &Stream, rule: &Rule) -> Vec<Segment> {
+        let mut state = self.state.lock();
+        state.follow(stream);
+        let from = state.lines.last().map_or(0, |last| state.window_start(last.end_time, rule.window));
+        state.lines.segments(from..state.lines.len()).copied().collect()
+    }
+}
+
+impl State {
+    fn follow(&mut self, stream: &Stream) {
+        let config = stream.config();
+        let keep_us = i64::try_from(config.seconds.as_micros()).unwrap_or(i64::MAX);
+        let first = stream.log().first_lasting_segment(keep_us, config.bytes_max());
+        self.lines.follow(stream.log(), stream.key(), first);
+    }
+
+    fn window_start(&self, end: Time, window: Option<Duration>) -> usize {
+        let Some(window) = window else { return 0 };
+        let micros = i64::try_from(window.as_micros()).unwrap_or(i64::MAX);
+        self.lines.ending_after(Time(end.0.saturating_sub(micros)))
+    }
+
+    fn select(&self, query: &HlsQuery, rule: &Rule, now: Time) -> Result<Selected, Missing> {
+        let lines = &self.lines;
+        let (Some(first), Some(last)) = (lines.get(0), lines.last()) else { return Err(Missing::NoData) };
+        let outside = Missing::Outside { oldest: first.time, newest: last.end_time };
+        match query.shape {
+            Shape::Live { window } => self.live(lines.len(), window.or(rule.window)),
+            Shape::Delay { delay, window } => {
+                let delay_us = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
+                let end = lines.ending_after(Time(now.0.saturating_sub(delay_us)));
+                self.live(end, window.or(rule.window))
+            }
+            Shape::Since(start) => {
+                let start = clock::time(start);
+                let from = lines.ending_after(start);
+                let is_there = start >= first.time && from < lines.len();
+                if query.strict && !is_there {
+                    return Err(outside);
+                }
+                if from == lines.len() {
+                    return self.live(lines.len(), rule.window);
+                }
+                Ok(Selected { range: from..lines.len(), is_closed: false, start: is_there.then_some(start) })
+            }
+            Shape::Between(start, end) => {
+                let (start, end) = (clock::time(start), clock::time(end));
+                let range = lines.ending_after(start)..lines.starting_from(end);
+                if range.is_empty() || (query.strict && start < first.time) {
+                    return Err(outside);
+                }
+                let late_us = LATE_US + 2 * rule.target.as_micros() as i64;
+                let is_closed = last.end_time >= end || now >= end.plus_micros(late_us);
+                let start = (start >= first.time).then_some(start);
+                Ok(Selected { range, is_closed, start: start.filter(|_| !is_closed) })
+            }
+        }
+    }
+
+    /// The `window` before number `end`, and no less than a live playlist needs.
+    fn live(&self, end: usize, window: Option<Duration>) -> Result<Selected, Missing> {
+        let last = end.checked_sub(1).and_then(|nth| self.lines.get(nth)).ok_or(Missing::NoData)?;
+        if end < SEGMENTS_MIN {
+            return Err(Missing::NoData);
+        }
+        let from = self.window_start(last.end_time, window).min(end - SEGMENTS_MIN);
+        Ok(Selected { range: from..end, is_closed: false, start: None })
+    }
+
+    fn text(&mut self, selected: &Selected, skip: bool, rule: &Rule) -> Arc<Playlist> {
+        let (lines, range) = (&self.lines, &selected.range);
+        let shown = (lines.get(range.start), lines.get(range.end - 1));
+        let (Some(first), Some(last)) = shown else { unreachable!("a selection is never empty") };
+        let start_us = selected.start.map(|start| start.micros_since(first.time).max(0) as u64);
+        let text = Text {
+            first: first.seq.0,
+            end: last.seq.0,
+            end_position: last.end.0,
+            is_closed: selected.is_closed,
+            can_block: !selected.is_closed && range.end == lines.len(),
+            skip,
+            start_us,
+        };
+        if let Some(known) = self.texts.get(&text) {
+            return Arc::clone(known);
+        }
+        let playlist = Arc::new(render(lines, &text, range, rule));
+        if self.texts.len() >= TEXTS_MAX {
+            self.texts.clear();
+        }
+        self.texts.insert(text, Arc::clone(&playlist));
+        playlist
+    }
+}
+
+fn render(lines: &Lines, text: &Text, range: &Range<usize>, rule: &Rule) -> Playlist {
+    let (first, last) = (lines.get(range.start), lines.get(range.end - 1));
+    let (Some(first), Some(last)) = (first, last) else { unreachable!("a selection is never empty") };
+    let target_s = rule.target.as_secs() + u64::from(rule.target.subsec_nanos() > 0);
+    let skip_us = (SKIP_TARGETS * target_s * 1_000_000) as i64;
+    let length_us = last.end_time.micros_since(first.time);
+    let can_skip = text.can_block && length_us > (SKIP_FROM_TARGETS * target_s * 1_000_000) as i64;
+    let recent = lines.ending_after(last.end_time.plus_micros(-skip_us)).max(range.start);
+    let skipped = if text.skip && can_skip { recent - range.start } else { 0 };
+    let head = MediaHead {
+        target_s,
+        first: first.seq.0,
+        discontinuities: first.discontinuity_seq - u64::from(first.discontinuity),
+        // The first frames of a segment of MP3 need some of the bytes before.
+        is_independent: first.format.codec == Codec::Aac,
+        is_closed: text.is_closed,
+        can_block: text.can_block,
+        can_skip,
+        skipped,
+        start_us: text.start_us,
+    };
+    let mut out = head.encode();
+    out.push_str(lines.text(range.start + skipped..range.end));
+    if text.is_closed {
+        out.push_str("#EXT-X-ENDLIST\n");
+    }
+    let start_us = text.start_us.map_or(0, |start_us| start_us as i64);
+    Playlist {
+        text: out.into(),
+        etag: format!(
+            "\"{}-{}-{:x}-{}{}-{}\"",
+            text.first,
+            text.end,
+            text.end_position,
+            u8::from(text.is_closed),
+            skipped,
+            start_us
+        ),
+        is_closed: text.is_closed,
+        start: first.time.plus_micros(start_us),
+        gzip: OnceLock::new(),
+    }
+}
