@@ -7,6 +7,7 @@
 pub mod adts;
 mod chunk;
 mod chunker;
+pub mod container;
 mod format;
 mod found;
 mod frames;
