@@ -19,7 +19,7 @@ pub const HEADER_BYTES: usize = 7;
 pub const BLOCK_SAMPLES: u32 = 1_024;
 
 /// Samples per second by index; 13 to 15 are reserved.
-const RATES_HZ: [u32; 13] =
+pub(crate) const RATES_HZ: [u32; 13] =
     [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
 
 /// One frame's header, decoded.
