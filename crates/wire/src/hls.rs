@@ -13,6 +13,48 @@ use crate::path::Query;
 /// Longest closed window: a player may fetch all of it at once.
 pub const CLOSED_MAX: Duration = Duration::from_secs(6 * 3600);
 
+/// What frames are wrapped in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Container {
+    /// Nothing: they follow a time stamp.
+    #[default]
+    Packed,
+    /// Fragmented MP4, for AAC.
+    Fmp4,
+    /// An MPEG transport stream, for players that take nothing else.
+    Ts,
+}
+
+/// What an initialisation segment says: it is the same for all that is encoded alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Init {
+    /// MPEG-4 audio object type.
+    pub profile: u8,
+    /// Samples per second.
+    pub sample_rate_hz: u32,
+    /// Channels.
+    pub channels: u8,
+}
+
+impl Init {
+    /// The name of its file.
+    pub fn file_name(&self) -> String {
+        format!("init-{}-{}-{}.mp4", self.profile, self.sample_rate_hz, self.channels)
+    }
+
+    fn decode(name: &str) -> Option<Self> {
+        let mut numbers = name.strip_prefix("init-")?.strip_suffix(".mp4")?.split('-');
+        let (profile, rate, channels) = (numbers.next()?, numbers.next()?, numbers.next()?);
+        let init = Init {
+            profile: profile.parse().ok()?,
+            sample_rate_hz: rate.parse().ok()?,
+            channels: channels.parse().ok()?,
+        };
+        // Only one name for each.
+        (numbers.next().is_none() && init.file_name() == name).then_some(init)
+    }
+}
+
 /// What a path means for HTTP Live Streaming.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HlsPath {
@@ -20,6 +62,13 @@ pub enum HlsPath {
     Media(String),
     /// `/sg/GROUP.m3u8`
     Group(String),
+    /// `/KEY/ts/init-PROFILE-RATE-CHANNELS.mp4`
+    Init {
+        /// The stream.
+        key: String,
+        /// What it says.
+        init: Init,
+    },
     /// `/KEY/ts/SEQ.EXTENSION`
     Segment {
         /// The stream.
@@ -39,6 +88,9 @@ impl HlsPath {
             return (!group.is_empty()).then(|| HlsPath::Group(group.to_owned()));
         }
         if let Some((key, name)) = path.rsplit_once("/ts/") {
+            if let Some(init) = Init::decode(name) {
+                return Some(HlsPath::Init { key: key.to_owned(), init });
+            }
             let (seq, extension) = name.split_once('.')?;
             let is_number = !seq.is_empty() && seq.bytes().all(|byte| byte.is_ascii_digit());
             let seq = is_number.then(|| seq.parse().ok())??;
@@ -75,6 +127,8 @@ pub enum Shape {
 pub struct HlsQuery {
     /// Which part of the past.
     pub shape: Shape,
+    /// What the segments are wrapped in.
+    pub container: Container,
     /// Whether the instants mean others tomorrow, so that the client is sent to those they mean now.
     pub is_relative: bool,
     /// Whether an instant that is not there is an error.
@@ -98,6 +152,9 @@ pub enum HlsQueryError {
     /// `window` is no number of seconds.
     #[error("window must be a number of seconds, 1 or more")]
     Window,
+    /// `container` is none that there is.
+    #[error("container must be packed, fmp4 or ts")]
+    Container,
     /// A closed window that is too long.
     #[error("a closed window may last {} s at most", CLOSED_MAX.as_secs())]
     TooLong,
@@ -138,9 +195,15 @@ impl HlsQuery {
         if number("_HLS_part").transpose()?.is_some_and(|_: u64| blocks_for.is_none()) {
             return Err(HlsQueryError::Blocking);
         }
+        let container = match query.get("container") {
+            None | Some("packed") => Container::Packed,
+            Some("fmp4") => Container::Fmp4,
+            Some("ts") => Container::Ts,
+            Some(_) => return Err(HlsQueryError::Container),
+        };
         let skip = matches!(query.get("_HLS_skip"), Some("YES" | "v2"));
         let (strict, session_id, ua) = (asked.strict, asked.session_id, asked.ua);
-        Ok(HlsQuery { shape, is_relative, strict, session_id, ua, blocks_for, skip })
+        Ok(HlsQuery { shape, container, is_relative, strict, session_id, ua, blocks_for, skip })
     }
 }
 
@@ -178,12 +241,17 @@ pub struct Entry<'a> {
     pub length: (u64, u32),
     /// Where it is.
     pub uri: &'a str,
+    /// Its initialisation segment, if that is another than that of the segment before.
+    pub map: Option<&'a str>,
 }
 
 /// Appends the lines of a segment.
 pub fn write_entry(out: &mut String, entry: &Entry<'_>) {
     if entry.discontinuity {
         out.push_str("#EXT-X-DISCONTINUITY\n");
+    }
+    if let Some(map) = entry.map {
+        let _ = writeln!(out, "#EXT-X-MAP:URI=\"{map}\"");
     }
     let micros = u128::from(entry.length.0) * 1_000_000 / u128::from(entry.length.1.max(1));
     // Writing to a string cannot fail.
@@ -318,6 +386,10 @@ mod tests {
             ("/test/ts/17.mp3", segment("test", 17, "mp3")),
             ("/test/ts/18446744073709551615.aac", segment("test", u64::MAX, "aac")),
             ("/ts/ts/1.m4s", segment("ts", 1, "m4s")),
+            ("/test/ts/init-02-44100-2.mp4", None),
+            ("/test/ts/init-2-44100.mp4", None),
+            ("/test/ts/init-2-44100-2-1.mp4", None),
+            ("/test/ts/init-2-44100-300.mp4", None),
             ("/.m3u8", None),
             ("/sg/.m3u8", None),
             ("/a/b.m3u8", None),
@@ -331,6 +403,27 @@ mod tests {
         ] {
             assert_eq!(HlsPath::decode(path), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn an_initialisation_segment_is_named_after_what_it_says() {
+        let init = Init { profile: 2, sample_rate_hz: 44_100, channels: 2 };
+        let path = format!("/test/ts/{}", init.file_name());
+        assert_eq!(path, "/test/ts/init-2-44100-2.mp4");
+        assert_eq!(HlsPath::decode(&path), Some(HlsPath::Init { key: "test".to_owned(), init }));
+        let mut out = String::new();
+        let entry = Entry {
+            discontinuity: true,
+            time: at(NOW),
+            length: (1, 1),
+            uri: "/test/ts/1.m4s",
+            map: Some("/test/ts/init-2-44100-2.mp4"),
+        };
+        write_entry(&mut out, &entry);
+        let start = "#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"/test/ts/init-2-44100-2.mp4\"\n#EXT-X-PROGRAM";
+        assert!(out.starts_with(start), "{out}");
+        assert_eq!(decode("container=ts").unwrap().container, Container::Ts);
+        assert_eq!(decode("container=mkv"), Err(HlsQueryError::Container));
     }
 
     #[test]
@@ -393,6 +486,7 @@ mod tests {
             time: at("2026-11-23T04:38:25.408999Z"),
             length: (440_064, 44_100),
             uri: "/test/ts/2.mp3",
+            map: None,
         };
         write_entry(&mut out, &entry);
         write_entry(&mut out, &Entry { discontinuity: false, length: (480_000, 48_000), ..entry });

@@ -4,6 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use audio::container::fmp4::init_segment;
+use audio::{Codec, Format};
 use axum::body::Body;
 use axum::http::header::{self, HeaderMap};
 use axum::http::{HeaderValue, Method, StatusCode};
@@ -13,7 +15,7 @@ use jiff::tz::TimeZone;
 use rewind::SegmentSeq;
 use tokio::time::timeout;
 use uuid::Uuid;
-use wire::hls::{HlsPath, HlsQuery, Shape, multivariant};
+use wire::hls::{Container, HlsPath, HlsQuery, Init, Shape, multivariant};
 use wire::path::{Query, encode_target};
 use wire::range::{self, RangeAnswer};
 
@@ -94,6 +96,10 @@ pub async fn answer(context: &Context<'_>, asked: &Asked<'_>) -> Option<Response
             Ok(query) => group(context, asked, &name, &query)?,
             Err(response) => *response,
         }),
+        HlsPath::Init { key, init } => {
+            context.streams.find(&key)?;
+            Some(initialisation(&init))
+        }
         HlsPath::Segment { key, seq, extension } => {
             let stream = context.streams.find(&key)?;
             Some(segment(asked, &stream, SegmentSeq(seq), &extension, context.clock))
@@ -142,6 +148,11 @@ fn canonical(asked: &Asked<'_>, query: &HlsQuery) -> String {
 }
 
 async fn media(context: &Context<'_>, asked: &Asked<'_>, stream: &Arc<Stream>, query: &HlsQuery) -> Response {
+    let is_mp3 = stream.log().format().is_some_and(|format| format.codec == Codec::Mp3);
+    if query.container == Container::Fmp4 && is_mp3 {
+        let text = "no player takes MP3 in fragmented MP4; use container=ts or none\n";
+        return (StatusCode::BAD_REQUEST, text).into_response();
+    }
     let rule = context.hls.rule(asked.agent(query));
     let playlists = context.hls.playlists(stream);
     let is_open = matches!(query.shape, Shape::Live { .. } | Shape::Since(_));
@@ -249,15 +260,18 @@ fn group(context: &Context<'_>, asked: &Asked<'_>, name: &str, query: &HlsQuery)
 
 fn segment(asked: &Asked<'_>, stream: &Stream, seq: SegmentSeq, ending: &str, clock: &Clock) -> Response {
     let log = stream.log();
-    let found = log.segment(seq).filter(|segment| extension(segment.format.codec) == ending);
-    let found = found.and_then(|segment| SegmentBody::read(log, &segment).map(|body| (segment, body)));
+    let found = log.segment(seq).and_then(|segment| {
+        let all = [Container::Packed, Container::Fmp4, Container::Ts];
+        let container = all.into_iter().find(|it| extension(*it, segment.format.codec) == ending)?;
+        SegmentBody::read(log, &segment, container).map(|body| (segment, body))
+    });
     let Some((segment, body)) = found else {
         // One that is still to come must be seen when it is there.
         let headers = [(header::CACHE_CONTROL, "max-age=1")];
         return (StatusCode::NOT_FOUND, headers, "Segment not found.\n").into_response();
     };
     let length = body.len();
-    let etag = format!("\"{:x}-{length:x}\"", segment.start.0);
+    let etag = format!("\"{:x}-{length:x}-{ending}\"", segment.start.0);
     let age_us = clock.now().wall.micros_since(segment.end_time).max(0) as u64;
     let left = stream.config().seconds.saturating_sub(Duration::from_micros(age_us)).as_secs().max(1);
     let mut headers = HeaderMap::new();
@@ -272,7 +286,7 @@ fn segment(asked: &Asked<'_>, stream: &Stream, seq: SegmentSeq, ending: &str, cl
     if asked.has_etag(&etag) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    put(header::CONTENT_TYPE, if ending == "aac" { "audio/aac" } else { "audio/mpeg" });
+    put(header::CONTENT_TYPE, media_type(ending));
     let is_same = asked.header(header::IF_RANGE).is_none_or(|same| same == etag);
     let range = asked.header(header::RANGE).filter(|_| is_same && *asked.method == Method::GET);
     let (status, start, end) = match range::parse(range, length) {
@@ -293,6 +307,31 @@ fn segment(asked: &Asked<'_>, stream: &Stream, seq: SegmentSeq, ending: &str, cl
     stream.sent((end - start) as usize);
     let pieces = body.slice(start, end).into_iter().map(Ok::<_, io::Error>);
     (status, headers, Body::from_stream(iter(pieces))).into_response()
+}
+
+fn media_type(ending: &str) -> &'static str {
+    match ending {
+        "aac" => "audio/aac",
+        "m4s" => "audio/mp4",
+        "ts" => "video/mp2t",
+        _ => "audio/mpeg",
+    }
+}
+
+/// The initialisation segment; it depends on its name alone.
+fn initialisation(init: &Init) -> Response {
+    let Init { profile, sample_rate_hz, channels } = *init;
+    let format = Format { codec: Codec::Aac, profile, sample_rate_hz, channels, bitrate_kbps: 0 };
+    match init_segment(&format) {
+        Ok(body) => {
+            let headers = [
+                (header::CONTENT_TYPE, "audio/mp4"),
+                (header::CACHE_CONTROL, "public, max-age=86400, immutable"),
+            ];
+            (headers, body).into_response()
+        }
+        Err(error) => (StatusCode::NOT_FOUND, format!("{error}\n")).into_response(),
+    }
 }
 
 #[cfg(test)]

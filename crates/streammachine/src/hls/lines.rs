@@ -4,9 +4,9 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use audio::{Codec, Time};
+use audio::{Codec, Format, Time};
 use rewind::{Log, Segment, SegmentSeq};
-use wire::hls::{Entry, write_entry};
+use wire::hls::{Container, Entry, Init, write_entry};
 
 use crate::base::clock::timestamp;
 
@@ -22,11 +22,14 @@ pub struct Line {
     pub segment: Segment,
     /// Where its lines start in the life of the text.
     at: u64,
+    /// Whether they name its initialisation segment.
+    has_map: bool,
 }
 
-/// The lines of a stream's lasting segments, in order.
+/// The lines of a stream's lasting segments in one container, in order.
 #[derive(Debug, Default)]
 pub struct Lines {
+    container: Container,
     lines: VecDeque<Line>,
     text: String,
     /// Where the text starts in its life.
@@ -34,25 +37,38 @@ pub struct Lines {
 }
 
 /// What a segment's name ends in.
-pub fn extension(codec: Codec) -> &'static str {
-    match codec {
-        Codec::Mp3 => "mp3",
-        Codec::Aac => "aac",
+pub fn extension(container: Container, codec: Codec) -> &'static str {
+    match (container, codec) {
+        (Container::Packed, Codec::Mp3) => "mp3",
+        (Container::Packed, Codec::Aac) => "aac",
+        (Container::Fmp4, _) => "m4s",
+        (Container::Ts, _) => "ts",
     }
 }
 
+/// The address of the initialisation segment that `format` needs in fragmented MP4.
+pub fn map_uri(key: &str, format: &Format) -> String {
+    let Format { profile, sample_rate_hz, channels, .. } = *format;
+    format!("/{key}/ts/{}", Init { profile, sample_rate_hz, channels }.file_name())
+}
+
 impl Lines {
+    /// Lines of segments in `container`; none yet.
+    pub fn new(container: Container) -> Self {
+        Lines { container, ..Lines::default() }
+    }
+
     /// Takes over what the log of the stream `key` has got since, and forgets the segments before `first`.
     pub fn follow(&mut self, log: &Log, key: &str, first: Option<SegmentSeq>) {
         let Some(first) = first else {
-            *self = Lines::default();
+            *self = Lines::new(self.container);
             return;
         };
         // Older audio was put behind the oldest, or all was cleared: what was known is not what is there.
         let is_other = self.lines.front().is_some_and(|line| first < line.segment.seq)
             || self.lines.back().is_some_and(|line| log.segment(line.segment.seq) != Some(line.segment));
         if is_other {
-            *self = Lines::default();
+            *self = Lines::new(self.container);
         }
         while self.lines.front().is_some_and(|line| line.segment.seq < first) {
             self.lines.pop_front();
@@ -69,13 +85,22 @@ impl Lines {
     }
 
     fn push(&mut self, segment: Segment, key: &str) {
-        let uri = format!("/{key}/ts/{}.{}", segment.seq, extension(segment.format.codec));
-        self.lines.push_back(Line { segment, at: self.text_start + self.text.len() as u64 });
+        let ending = extension(self.container, segment.format.codec);
+        let uri = format!("/{key}/ts/{}.{ending}", segment.seq);
+        let is_alike = |last: &Segment| map_uri(key, &last.format) == map_uri(key, &segment.format);
+        let needs_map = self.container == Container::Fmp4 && !self.last().is_some_and(is_alike);
+        let map = needs_map.then(|| map_uri(key, &segment.format));
+        self.lines.push_back(Line {
+            segment,
+            at: self.text_start + self.text.len() as u64,
+            has_map: map.is_some(),
+        });
         let entry = Entry {
             discontinuity: segment.discontinuity,
             time: timestamp(segment.time),
             length: (segment.samples, segment.format.sample_rate_hz),
             uri: &uri,
+            map: map.as_deref(),
         };
         write_entry(&mut self.text, &entry);
     }
@@ -98,6 +123,11 @@ impl Lines {
     /// Segment number `nth` of them.
     pub fn get(&self, nth: usize) -> Option<&Segment> {
         self.lines.get(nth).map(|line| &line.segment)
+    }
+
+    /// Whether the lines of number `nth` name the initialisation segment.
+    pub fn has_map(&self, nth: usize) -> bool {
+        self.lines.get(nth).is_some_and(|line| line.has_map)
     }
 
     /// The newest segment.

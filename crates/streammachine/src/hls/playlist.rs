@@ -12,10 +12,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use parking_lot::Mutex;
 use rewind::{LATE_US, Segment};
-use wire::hls::{HlsQuery, MediaHead, SKIP_TARGETS, Shape};
+use wire::hls::{Container, HlsQuery, MediaHead, SKIP_TARGETS, Shape};
 
 use crate::base::clock::{self, iso};
-use crate::hls::lines::Lines;
+use crate::hls::lines::{Lines, map_uri};
 use crate::stream::Stream;
 
 /// Fewer segments than this are no live playlist.
@@ -67,13 +67,17 @@ pub enum Missing {
 }
 
 /// The playlists of one stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Playlists {
-    state: Mutex<State>,
+    packed: Mutex<State>,
+    fmp4: Mutex<State>,
+    ts: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+/// Those in one container.
+#[derive(Debug)]
 struct State {
+    container: Container,
     lines: Lines,
     texts: HashMap<Text, Arc<Playlist>>,
 }
@@ -112,7 +116,24 @@ impl Playlist {
     }
 }
 
+impl Default for Playlists {
+    fn default() -> Self {
+        let [packed, fmp4, ts] = [Container::Packed, Container::Fmp4, Container::Ts].map(|container| {
+            Mutex::new(State { container, lines: Lines::new(container), texts: HashMap::new() })
+        });
+        Playlists { packed, fmp4, ts }
+    }
+}
+
 impl Playlists {
+    fn state(&self, container: Container) -> &Mutex<State> {
+        match container {
+            Container::Packed => &self.packed,
+            Container::Fmp4 => &self.fmp4,
+            Container::Ts => &self.ts,
+        }
+    }
+
     /// The playlist that `query` asks of `stream`.
     pub fn get(
         &self,
@@ -121,22 +142,22 @@ impl Playlists {
         rule: &Rule,
         now: Time,
     ) -> Result<Arc<Playlist>, Missing> {
-        let mut state = self.state.lock();
+        let mut state = self.state(query.container).lock();
         state.follow(stream);
         let selected = state.select(query, rule, now)?;
-        Ok(state.text(&selected, query.skip, rule))
+        Ok(state.text(&selected, query.skip, rule, stream.key()))
     }
 
     /// Number of the newest segment.
     pub fn last(&self, stream: &Stream) -> Option<u64> {
-        let mut state = self.state.lock();
+        let mut state = self.packed.lock();
         state.follow(stream);
         state.lines.last().map(|segment| segment.seq.0)
     }
 
     /// What the segments shown by `rule` are made of: for the multivariant playlist.
     pub fn shown(&self, stream: &Stream, rule: &Rule) -> Vec<Segment> {
-        let mut state = self.state.lock();
+        let mut state = self.packed.lock();
         state.follow(stream);
         let from = state.lines.last().map_or(0, |last| state.window_start(last.end_time, rule.window));
         state.lines.segments(from..state.lines.len()).copied().collect()
@@ -204,7 +225,7 @@ impl State {
         Ok(Selected { range: from..end, is_closed: false, start: None })
     }
 
-    fn text(&mut self, selected: &Selected, skip: bool, rule: &Rule) -> Arc<Playlist> {
+    fn text(&mut self, selected: &Selected, skip: bool, rule: &Rule, key: &str) -> Arc<Playlist> {
         let (lines, range) = (&self.lines, &selected.range);
         let shown = (lines.get(range.start), lines.get(range.end - 1));
         let (Some(first), Some(last)) = shown else { unreachable!("a selection is never empty") };
@@ -221,7 +242,8 @@ impl State {
         if let Some(known) = self.texts.get(&text) {
             return Arc::clone(known);
         }
-        let playlist = Arc::new(render(lines, &text, range, rule));
+        let has_map = self.container == Container::Fmp4;
+        let playlist = Arc::new(render(lines, &text, range, rule, has_map.then_some(key)));
         if self.texts.len() >= TEXTS_MAX {
             self.texts.clear();
         }
@@ -230,7 +252,8 @@ impl State {
     }
 }
 
-fn render(lines: &Lines, text: &Text, range: &Range<usize>, rule: &Rule) -> Playlist {
+/// Writes a playlist; with the initialisation segment of its first one where `mapped` names the stream.
+fn render(lines: &Lines, text: &Text, range: &Range<usize>, rule: &Rule, mapped: Option<&str>) -> Playlist {
     let (first, last) = (lines.get(range.start), lines.get(range.end - 1));
     let (Some(first), Some(last)) = (first, last) else { unreachable!("a selection is never empty") };
     let target_s = rule.target.as_secs() + u64::from(rule.target.subsec_nanos() > 0);
@@ -252,7 +275,13 @@ fn render(lines: &Lines, text: &Text, range: &Range<usize>, rule: &Rule) -> Play
         start_us: text.start_us,
     };
     let mut out = head.encode();
-    out.push_str(lines.text(range.start + skipped..range.end));
+    let rest = lines.text(range.start + skipped..range.end);
+    if let (Some(key), Some(next)) = (mapped, lines.get(range.start + skipped))
+        && !lines.has_map(range.start + skipped)
+    {
+        out.push_str(&format!("#EXT-X-MAP:URI=\"{}\"\n", map_uri(key, &next.format)));
+    }
+    out.push_str(rest);
     if text.is_closed {
         out.push_str("#EXT-X-ENDLIST\n");
     }

@@ -1,8 +1,10 @@
-//! The body of a segment: the time stamp that players want in front of packed audio, and slices of the log.
+//! The body of a segment. Packed audio is the time stamp that players want in front of it, and slices of the log; other
+//! containers are written anew for each answer.
 
-use audio::container::id3_timestamp_tag;
+use audio::container::{fmp4, id3_text_tag, id3_timestamp_tag, mpegts};
 use bytes::Bytes;
 use rewind::{Log, Segment};
+use wire::hls::Container;
 
 /// A segment's body.
 #[derive(Clone, Debug)]
@@ -11,15 +13,24 @@ pub struct SegmentBody {
 }
 
 impl SegmentBody {
-    /// The body of `segment`; none if some of its audio is gone.
-    pub fn read(log: &Log, segment: &Segment) -> Option<Self> {
+    /// The body of `segment` in `container`; none if some of its audio is gone, or does not fit into that.
+    pub fn read(log: &Log, segment: &Segment, container: Container) -> Option<Self> {
         let title = &log.metadata_at(segment.start).metadata.title;
         let texts: &[(&str, &str)] = if title.is_empty() { &[] } else { &[("TIT2", title)] };
-        let mut pieces = vec![Bytes::from(id3_timestamp_tag(segment.pts, texts))];
         let mut cursor = log.cursor(segment.start).cursor;
-        pieces.extend(std::iter::from_fn(|| cursor.next(log, segment.end)).map(|run| run.data));
-        let audio_bytes: usize = pieces[1..].iter().map(Bytes::len).sum();
-        (audio_bytes as u64 == segment.bytes).then_some(SegmentBody { pieces })
+        let audio: Vec<Bytes> =
+            std::iter::from_fn(|| cursor.next(log, segment.end)).map(|run| run.data).collect();
+        let audio_bytes: usize = audio.iter().map(Bytes::len).sum();
+        if audio_bytes as u64 != segment.bytes {
+            return None;
+        }
+        if container == Container::Packed {
+            let mut pieces = vec![Bytes::from(id3_timestamp_tag(segment.pts, texts))];
+            pieces.extend(audio);
+            return Some(SegmentBody { pieces });
+        }
+        let tag = if texts.is_empty() { Vec::new() } else { id3_text_tag(texts) };
+        wrap(segment, container, &audio.concat(), &tag).map(|body| SegmentBody { pieces: vec![body.into()] })
     }
 
     /// Bytes in all.
@@ -41,6 +52,25 @@ impl SegmentBody {
         }
         part
     }
+}
+
+/// `audio` in `container`, with an ID3 `tag` if it is not empty.
+fn wrap(segment: &Segment, container: Container, audio: &[u8], tag: &[u8]) -> Option<Vec<u8>> {
+    // Players compare numbers with those next to them only.
+    let number = segment.seq.0 as u32;
+    let format = &segment.format;
+    if container == Container::Ts {
+        let mut out = Vec::new();
+        mpegts::transport_stream(format, number, segment.pts, audio, Some(tag), &mut out).ok()?;
+        return Some(out);
+    }
+    let media = fmp4::media_segment(format, number, segment.samples_before, audio).ok()?;
+    if tag.is_empty() {
+        return Some(media);
+    }
+    let mut out = fmp4::id3_event(format, segment.samples_before, number, tag);
+    out.extend(media);
+    Some(out)
 }
 
 #[cfg(test)]

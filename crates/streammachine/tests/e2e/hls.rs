@@ -4,11 +4,15 @@
 use std::io::Read as _;
 
 use serde_json::json;
+use testkit::audio::AdtsFrames;
 use testkit::listener::{ListenerClient, Request, Response};
+use testkit::programs::require;
+use testkit::source::SourceOptions;
 use testkit::wait::{DEADLINE, eventually};
 
 use crate::harness::{
-    Host, content_start_us, count, frames, listen, merge, on_air, page, play, set_title, source, test_stream,
+    Host, PASSWORD, connect, content_start_us, count, frames, listen, merge, on_air, page, play, set_title,
+    source, test_stream, wait_for_sources,
 };
 use crate::playlists::{Listed, Media};
 
@@ -108,7 +112,7 @@ fn a_live_window_keeps_the_rules_while_it_grows_and_over_a_change_of_source() {
     assert_eq!(earlier.segments.iter().filter(|segment| segment.discontinuity).count(), 1);
     let (connection, next) = first.stop().unwrap();
     connection.close();
-    crate::harness::wait_for_sources(&host, "test", 0);
+    wait_for_sources(&host, "test", 0);
     let mut second = source(&host);
     second.send(&frames().bytes(next..next + 5)).unwrap();
     let _second = second.send_paced(frames(), next + 5);
@@ -370,4 +374,105 @@ fn segments_that_leave_the_playlist_are_served_a_while_longer() {
     assert!(after.sequence > before.sequence, "old segments leave");
     let left: Vec<_> = before.segments.iter().filter(|segment| segment.seq < after.sequence).collect();
     assert_eq!(get(&host, &left.last().unwrap().uri).status, 200);
+}
+
+#[test]
+fn the_same_frames_come_in_every_container() {
+    let settings = json!({"hls": {"segment_duration": 2}, "streams": {"aac": {
+        "format": "aac", "source_password": PASSWORD, "metaTitle": "Björk - Jóga",
+    }}});
+    let host = Host::start(merge(test_stream(json!({})), settings));
+    let aac = AdtsFrames::new(64, 44_100, 2);
+    let mut source = connect(&host, SourceOptions::new("/aac", PASSWORD));
+    source.send(&aac.bytes(0..1000)).unwrap();
+    source.close();
+    wait_for_sources(&host, "aac", 0);
+    let packed = media(&host, "/aac.m3u8");
+    let mapped = media(&host, "/aac.m3u8?container=fmp4");
+    let transport = media(&host, "/aac.m3u8?container=ts");
+    assert_eq!(mapped.map.as_deref(), Some("/aac/ts/init-2-44100-2.mp4"));
+    assert_eq!(packed.map, None);
+    let mut init = get(&host, "/aac/ts/init-2-44100-2.mp4");
+    assert_eq!((init.status, init.header("Content-Type")), (200, Some("audio/mp4")));
+    let init = init.read_body();
+    assert_eq!(&init[4..8], b"ftyp");
+    let mut raw = Vec::new();
+    for nth in 0..packed.segments.len() {
+        let [packed, mapped, transport] = [&packed, &mapped, &transport].map(|media| &media.segments[nth]);
+        assert_eq!(
+            (packed.seq, packed.date_us, packed.length_us),
+            (mapped.seq, mapped.date_us, mapped.length_us)
+        );
+        assert_eq!(packed.uri.replace(".aac", ".m4s"), mapped.uri);
+        assert_eq!(packed.uri.replace(".aac", ".ts"), transport.uri);
+        let bodies = [packed, mapped, transport].map(|it| get(&host, &it.uri).read_body());
+        let report = aac.scan(&bodies[0]);
+        assert!(report.breaks.is_empty(), "{report:?}");
+        let frames = report.first.unwrap()..report.last.unwrap() + 1;
+        // What an ADTS frame holds behind its header of seven bytes.
+        let blocks: Vec<u8> = frames.flat_map(|number| aac.bytes(number..number + 1)[7..].to_vec()).collect();
+        assert!(bodies[1].ends_with(&blocks), "segment {nth}");
+        assert!(bodies[2].len().is_multiple_of(188) && bodies[2].chunks(188).all(|it| it[0] == 0x47));
+        raw.extend(blocks);
+        if nth == 0 {
+            let title = "Björk - Jóga".as_bytes();
+            // In a transport stream it is spread over several packets.
+            let told = bodies.each_ref().map(|body| body.windows(title.len()).any(|it| it == title));
+            assert_eq!(told[..2], [true; 2]);
+        }
+    }
+    assert!(!raw.is_empty());
+    assert_eq!(get(&host, "/aac/ts/init-99-44100-2.mp4").status, 404);
+    assert_eq!(get(&host, &packed.segments[0].uri.replace(".aac", ".mp3")).status, 404);
+    play(&host, 0..count(20));
+    let (status, text) = page(&host, "/test.m3u8?container=fmp4");
+    assert!(status == 400 && text.starts_with("no player takes MP3 in fragmented MP4"), "{status} {text}");
+    let transport = media(&host, "/test.m3u8?container=ts&window=6");
+    assert!(get(&host, &transport.segments[0].uri).read_body().len().is_multiple_of(188));
+    assert_eq!(page(&host, "/test.m3u8?container=avi").0, 400);
+}
+
+#[test]
+fn ffprobe_reads_every_container_from_the_first_to_the_last_frame() {
+    let settings = json!({"hls": {"segment_duration": 2}, "streams": {"aac": {
+        "format": "aac", "source_password": PASSWORD,
+    }}});
+    let host = Host::start(merge(test_stream(json!({})), settings));
+    play(&host, 0..count(60));
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("tone.aac");
+    let mut encoder = std::process::Command::new(require("ffmpeg"));
+    encoder.args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "sine=duration=60", "-c:a", "aac"]);
+    assert!(encoder.arg(&file).status().unwrap().success());
+    let mut source = connect(&host, SourceOptions::new("/aac", PASSWORD));
+    source.send(&std::fs::read(&file).unwrap()).unwrap();
+    source.close();
+    wait_for_sources(&host, "aac", 0);
+    for (key, container, codec) in [
+        ("test", "packed", "mp3"),
+        ("test", "ts", "mp3"),
+        ("aac", "packed", "aac"),
+        ("aac", "ts", "aac"),
+        ("aac", "fmp4", "aac"),
+    ] {
+        let list = media(&host, &format!("/{key}.m3u8"));
+        let (first, last) = (&list.segments[2], &list.segments[list.segments.len() - 2]);
+        let (start, end) = (first.date_us / 1000 + 500, last.date_us / 1000 + 500);
+        let target = format!("/{key}.m3u8?container={container}&start={start}&end={end}");
+        let closed = media(&host, &target);
+        assert!(closed.is_closed && closed.segments.len() > 20, "{target}");
+        let length_us: i64 = closed.segments.iter().map(|segment| segment.length_us).sum();
+        let mut probe = std::process::Command::new(require("ffprobe"));
+        probe.args(["-loglevel", "error", "-count_packets", "-of", "csv=p=0"]);
+        probe.args(["-show_entries", "stream=codec_name,nb_read_packets", "-select_streams", "a"]);
+        let output = probe.arg(format!("http://{}{target}", host.listeners())).output().unwrap();
+        let (told, complaint) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (name, packets) =
+            told.trim().lines().next().unwrap_or_default().split_once(',').unwrap_or_default();
+        assert_eq!((name, complaint.trim()), (codec, ""), "{target}: {told}");
+        let samples = if codec == "mp3" { 1152 } else { 1024 };
+        let frames = (length_us as f64 / 1e6 * 44_100.0 / f64::from(samples)).round() as i64;
+        assert_eq!(packets.trim_end_matches(',').parse::<i64>().unwrap(), frames, "{target}");
+    }
 }

@@ -15,6 +15,7 @@ pub struct Media {
     pub is_closed: bool,
     pub server_control: Option<String>,
     pub start: Option<String>,
+    pub map: Option<String>,
     pub segments: Vec<Listed>,
 }
 
@@ -45,6 +46,7 @@ impl Media {
             is_closed: false,
             server_control: None,
             start: None,
+            map: None,
             segments: Vec::new(),
         };
         let (mut date, mut length, mut discontinuity, mut counted) = (None, None, false, 0);
@@ -68,6 +70,11 @@ impl Media {
                     assert!(date.is_none() && !discontinuity, "in its place: {text}");
                     discontinuity = true;
                     counted += 1;
+                }
+                "#EXT-X-MAP" => {
+                    let uri = value.strip_prefix("URI=\"").unwrap().strip_suffix('"').unwrap();
+                    assert!(date.is_none(), "before its segment: {text}");
+                    media.map = Some(uri.to_owned());
                 }
                 "#EXT-X-PROGRAM-DATE-TIME" => {
                     assert!(value.ends_with('Z') && length.is_none(), "before the length, in UTC: {line}");
