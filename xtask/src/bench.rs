@@ -3,6 +3,7 @@
 //!
 //! `peer` starts the servers, `table` renders the medians.
 
+mod hls;
 mod peer;
 mod table;
 
@@ -26,6 +27,9 @@ const FILL_REWOUND: Duration = Duration::from_secs(600);
 /// Options of `cargo xtask bench`.
 #[derive(Debug, Args)]
 pub struct Options {
+    /// What to measure
+    #[arg(value_enum, default_value = "fanout")]
+    what: What,
     /// Listeners of each run
     #[arg(long, default_value_t = 10_000)]
     listeners: usize,
@@ -44,6 +48,15 @@ pub struct Options {
     /// Also write all numbers to this file
     #[arg(long)]
     json: Option<PathBuf>,
+}
+
+/// What to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum What {
+    /// Endless listeners, against a null writer and Icecast.
+    Fanout,
+    /// Playlists and segments of HTTP Live Streaming, against nginx.
+    Hls,
 }
 
 /// Whom to measure.
@@ -96,6 +109,9 @@ struct Measured {
 /// Measures all and prints a table.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     crate::raise_descriptor_limit()?;
+    if options.what == What::Hls {
+        return hls::run(options);
+    }
     let (listeners, seconds, repeats) =
         if options.quick { (1000, 6.0, 1) } else { (options.listeners, options.seconds, options.repeats) };
     if options.peers.contains(&Peer::Ours) {

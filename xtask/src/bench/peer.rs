@@ -109,6 +109,16 @@ impl Running {
         }
     }
 
+    /// Bytes of its heap and stacks; the rewind buffer is mapped.
+    pub fn resident_bytes(&self) -> anyhow::Result<u64> {
+        Ok(testkit::proc::memory(self.pid()).context("cannot read the server's memory")?.anonymous_bytes)
+    }
+
+    /// Its address for listeners.
+    pub fn address(&self) -> SocketAddr {
+        self.listeners
+    }
+
     /// Where listeners go.
     pub fn url(&self) -> String {
         format!("http://{}{MOUNT}", self.listeners)
@@ -149,13 +159,13 @@ fn server_path() -> PathBuf {
 
 /// A port that is free now, below those that the system gives to clients: a connect to one of those that nobody
 /// listens on yet can meet itself.
-fn free_port() -> anyhow::Result<u16> {
+pub fn free_port() -> anyhow::Result<u16> {
     let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
     (21_000..22_000).find(is_free).context("no port is free")
 }
 
 /// Whether a server takes connections and answers on them.
-fn answers(address: SocketAddr) -> bool {
+pub fn answers(address: SocketAddr) -> bool {
     TcpStream::connect(address).is_ok() && !listener::request(address, b"GET / HTTP/1.0\r\n\r\n").is_empty()
 }
 
