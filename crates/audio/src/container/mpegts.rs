@@ -52,10 +52,10 @@ const PES_FRAME_BYTES_MAX: usize = 16_384;
 /// Longest PES packet, in ticks: each costs 22 bytes and what is unused in its last packet, and a time stamp is due after
 /// 0.7 s (section 2.7.4).
 const PES_TICKS_MAX: u64 = 58_500;
-/// From this length on, in ticks, a PES packet ends where it leaves at most [`UNUSED_BYTES_MAX`] unused: at most it has
-/// ten frames or more to find such an end.
+/// From this length on, in ticks, a PES packet ends where it leaves at most [`UNUSED_BYTES_MAX`] unused. Between
+/// the two there are ten frames or more at the usual sample rates: most find such an end.
 const PES_TICKS_MIN: u64 = 27_000;
-/// What may stay unused in a PES packet's last packet when it ends early: it saves most of the 92 bytes of an end anywhere.
+/// What may stay unused when a PES packet ends early: an end anywhere leaves 92 bytes unused on average.
 const UNUSED_BYTES_MAX: usize = 24;
 /// Longest distance of two clock values, in ticks; 0.1 s is allowed (section 2.7.2).
 const CLOCK_TICKS_MAX: u64 = 8_000;
@@ -208,14 +208,14 @@ fn ticks(format: &Format, samples: u64) -> u64 {
 
 fn audio_pes<'a>(format: &Format, data: &'a [u8], run: &Run, pts_90khz: u64) -> Pes<'a> {
     let start = pts_90khz.wrapping_add(ticks(format, run.samples_before));
-    let frames = &data[run.start..run.end];
+    let body = &data[run.start..run.end];
     let Spread { packets, clock_every, .. } = run.spread(format);
     let extra = Extra::Clock {
         start: start.wrapping_sub(LEAD_TICKS),
         duration: ticks(format, run.samples),
         every: clock_every,
     };
-    Pes { pid: AUDIO_PID, header: pes_header(AUDIO_STREAM, start, frames.len()), frames, packets, extra }
+    Pes { pid: AUDIO_PID, header: pes_header(AUDIO_STREAM, start, body.len()), body, packets, extra }
 }
 
 fn id3_pes(tag: &[u8], pts_90khz: u64) -> Result<Pes<'_>, Error> {
@@ -224,7 +224,7 @@ fn id3_pes(tag: &[u8], pts_90khz: u64) -> Result<Pes<'_>, Error> {
     }
     let header = pes_header(PRIVATE_STREAM_1, pts_90khz, tag.len());
     let packets = (Field::DISCONTINUITY_BYTES + header.len() + tag.len()).div_ceil(PAYLOAD_BYTES).max(2);
-    Ok(Pes { pid: ID3_PID, header, frames: tag, packets, extra: Extra::NewCount })
+    Ok(Pes { pid: ID3_PID, header, body: tag, packets, extra: Extra::NewCount })
 }
 
 /// A PES header in front of `bytes`: aligned to frames, with a time stamp and nothing else.
@@ -243,7 +243,8 @@ fn pes_header(stream_id: u8, pts_90khz: u64, bytes: usize) -> [u8; PES_HEADER_BY
 struct Pes<'a> {
     pid: u16,
     header: [u8; PES_HEADER_BYTES],
-    frames: &'a [u8],
+    /// Whole frames, or a tag.
+    body: &'a [u8],
     /// As many as it needs or up to 15 more: it has bytes enough for each of them.
     packets: usize,
     extra: Extra,
@@ -268,17 +269,17 @@ enum Field {
 
 impl Pes<'_> {
     fn put(&self, counter: &mut u8, out: &mut Vec<u8>) {
-        let (mut header, mut frames) = (&self.header[..], self.frames);
+        let (mut header, mut body) = (&self.header[..], self.body);
         for index in 0..self.packets {
             let field = self.field(index);
             // At least a byte is left for each packet behind.
-            let left = header.len() + frames.len() - (self.packets - index - 1);
+            let left = header.len() + body.len() - (self.packets - index - 1);
             let bytes = left.min(PAYLOAD_BYTES - field.bytes());
             put_packet_header(self.pid, index == 0, *counter, out);
             put_field(field, PAYLOAD_BYTES - bytes, out);
             let of_header = header.split_off(..bytes.min(header.len())).unwrap_or_default();
             out.extend_from_slice(of_header);
-            out.extend_from_slice(frames.split_off(..bytes - of_header.len()).unwrap_or_default());
+            out.extend_from_slice(body.split_off(..bytes - of_header.len()).unwrap_or_default());
             *counter = counter.wrapping_add(1);
         }
     }
