@@ -49,9 +49,14 @@ const PES_HEADER_BYTES: usize = 14;
 const COUNTED_HEADER_BYTES: usize = 8;
 /// Most bytes of frames in a PES packet, if more than one: its length has 16 bits, and a frame has 16,384 at most.
 const PES_FRAME_BYTES_MAX: usize = 16_384;
-/// Longest PES packet, in ticks: each costs 22 bytes and half a packet, and a time stamp is due after 0.7 s (section
-/// 2.7.4).
-const PES_TICKS_MAX: u64 = 45_000;
+/// Longest PES packet, in ticks: each costs 22 bytes and what is unused in its last packet, and a time stamp is due after
+/// 0.7 s (section 2.7.4).
+const PES_TICKS_MAX: u64 = 58_500;
+/// From this length on, in ticks, a PES packet ends where it leaves at most [`UNUSED_BYTES_MAX`] unused. Between
+/// the two there are ten frames or more at the usual sample rates: most find such an end.
+const PES_TICKS_MIN: u64 = 27_000;
+/// What may stay unused when a PES packet ends early: an end anywhere leaves 92 bytes unused on average.
+const UNUSED_BYTES_MAX: usize = 24;
 /// Longest distance of two clock values, in ticks; 0.1 s is allowed (section 2.7.2).
 const CLOCK_TICKS_MAX: u64 = 8_000;
 /// How long before it is due audio comes, in ticks: a frame is whole before it is played, and 3,584 bytes, the
@@ -87,25 +92,27 @@ pub fn transport_stream(
     let (mut count, mut audio_packets) = (0, 0);
     for run in runs(format, data) {
         count += 1;
-        audio_packets += audio_pes(format, data, &run?, pts_90khz).packets();
+        audio_packets += run?.spread(format).packets;
     }
     if count == 0 {
         return Err(Error::Empty);
     }
     let spread_over = audio_packets.next_multiple_of(COUNTER_PERIOD) - audio_packets;
-    let id3_packets = id3_pes.as_ref().map_or(0, Pes::packets);
+    let id3_packets = id3_pes.as_ref().map_or(0, |pes| pes.packets);
     out.reserve((2 + id3_packets + audio_packets + spread_over) * PACKET_BYTES);
 
     put_table(PAT_PID, sequence_number, out, put_pat);
     put_table(PMT_PID, sequence_number, out, |out| put_pmt(format, id3.is_some(), out));
     if let Some(pes) = id3_pes {
-        pes.put(id3_packets, &mut 0, out);
+        pes.put(&mut 0, out);
     }
     let mut counter = 0;
     for (index, run) in runs(format, data).flatten().enumerate() {
-        let pes = audio_pes(format, data, &run, pts_90khz);
-        let more = if index + 1 == count { spread_over } else { 0 };
-        pes.put(pes.packets() + more, &mut counter, out);
+        let mut pes = audio_pes(format, data, &run, pts_90khz);
+        if index + 1 == count {
+            pes.packets += spread_over;
+        }
+        pes.put(&mut counter, out);
     }
     Ok(())
 }
@@ -131,20 +138,67 @@ fn runs<'a>(format: &Format, data: &'a [u8]) -> impl Iterator<Item = Result<Run,
             Ok(first) => first,
             Err(error) => return Some(Err(error)),
         };
-        let (mut end, mut samples) = (first.at + first.bytes.len(), u64::from(first.samples));
+        let mut run = Run {
+            start: first.at,
+            end: first.at + first.bytes.len(),
+            samples_before,
+            samples: u64::from(first.samples),
+        };
         while let Some(Ok(frame)) = frames.peek() {
-            let more_samples = samples + u64::from(frame.samples);
-            let more_bytes = end + frame.bytes.len() - first.at;
-            if ticks(&format, more_samples) > PES_TICKS_MAX || more_bytes > PES_FRAME_BYTES_MAX {
+            let more = Run {
+                end: run.end + frame.bytes.len(),
+                samples: run.samples + u64::from(frame.samples),
+                ..run
+            };
+            if run.is_good_end(&format) || !more.fits(&format) {
                 break;
             }
-            (end, samples) = (end + frame.bytes.len(), more_samples);
+            run = more;
             frames.next();
         }
-        let run = Run { start: first.at, end, samples_before, samples };
-        samples_before += samples;
+        samples_before += run.samples;
         Some(Ok(run))
     })
+}
+
+impl Run {
+    fn bytes(&self) -> usize {
+        self.end - self.start
+    }
+
+    fn fits(&self, format: &Format) -> bool {
+        ticks(format, self.samples) <= PES_TICKS_MAX && self.bytes() <= PES_FRAME_BYTES_MAX
+    }
+
+    fn is_good_end(&self, format: &Format) -> bool {
+        ticks(format, self.samples) >= PES_TICKS_MIN && self.spread(format).unused_bytes <= UNUSED_BYTES_MAX
+    }
+
+    /// How it goes into as few packets as can be.
+    fn spread(&self, format: &Format) -> Spread {
+        let bytes = PES_HEADER_BYTES + self.bytes();
+        let mut packets = bytes.div_ceil(PAYLOAD_BYTES);
+        // If it takes more packets because of them, clock values come more often.
+        let clock_every = packets as u64 * CLOCK_TICKS_MAX / ticks(format, self.samples).max(1);
+        let clock_every = clock_every.max(1) as usize;
+        loop {
+            let clocks_bytes = packets.div_ceil(clock_every) * Field::CLOCK_BYTES;
+            match (packets * PAYLOAD_BYTES).checked_sub(clocks_bytes + bytes) {
+                Some(unused_bytes) => return Spread { packets, clock_every, unused_bytes },
+                None => packets += 1,
+            }
+        }
+    }
+}
+
+/// How a PES packet of audio goes into packets.
+#[derive(Clone, Copy, Debug)]
+struct Spread {
+    packets: usize,
+    /// The clock is told in each `clock_every`th of them, the first included.
+    clock_every: usize,
+    /// Room for more payload.
+    unused_bytes: usize,
 }
 
 /// Ticks that `samples` last, rounded down.
@@ -154,13 +208,14 @@ fn ticks(format: &Format, samples: u64) -> u64 {
 
 fn audio_pes<'a>(format: &Format, data: &'a [u8], run: &Run, pts_90khz: u64) -> Pes<'a> {
     let start = pts_90khz.wrapping_add(ticks(format, run.samples_before));
-    let frames = &data[run.start..run.end];
-    // As many packets as there are at least: with more of them, the clock comes more often.
-    let packets = (PES_HEADER_BYTES + frames.len()).div_ceil(PAYLOAD_BYTES);
-    let duration = ticks(format, run.samples).max(1);
-    let every = (packets as u64 * CLOCK_TICKS_MAX / duration).max(1) as usize;
-    let extra = Extra::Clock { start: start.wrapping_sub(LEAD_TICKS), duration, every };
-    Pes { pid: AUDIO_PID, header: pes_header(AUDIO_STREAM, start, frames.len()), frames, extra }
+    let body = &data[run.start..run.end];
+    let Spread { packets, clock_every, .. } = run.spread(format);
+    let extra = Extra::Clock {
+        start: start.wrapping_sub(LEAD_TICKS),
+        duration: ticks(format, run.samples),
+        every: clock_every,
+    };
+    Pes { pid: AUDIO_PID, header: pes_header(AUDIO_STREAM, start, body.len()), body, packets, extra }
 }
 
 fn id3_pes(tag: &[u8], pts_90khz: u64) -> Result<Pes<'_>, Error> {
@@ -168,7 +223,8 @@ fn id3_pes(tag: &[u8], pts_90khz: u64) -> Result<Pes<'_>, Error> {
         return Err(Error::TooLong { bytes: tag.len(), bytes_max: ID3_BYTES_MAX });
     }
     let header = pes_header(PRIVATE_STREAM_1, pts_90khz, tag.len());
-    Ok(Pes { pid: ID3_PID, header, frames: tag, extra: Extra::NewCount })
+    let packets = (Field::DISCONTINUITY_BYTES + header.len() + tag.len()).div_ceil(PAYLOAD_BYTES).max(2);
+    Ok(Pes { pid: ID3_PID, header, body: tag, packets, extra: Extra::NewCount })
 }
 
 /// A PES header in front of `bytes`: aligned to frames, with a time stamp and nothing else.
@@ -187,7 +243,10 @@ fn pes_header(stream_id: u8, pts_90khz: u64, bytes: usize) -> [u8; PES_HEADER_BY
 struct Pes<'a> {
     pid: u16,
     header: [u8; PES_HEADER_BYTES],
-    frames: &'a [u8],
+    /// Whole frames, or a tag.
+    body: &'a [u8],
+    /// As many as it needs or up to 15 more: it has bytes enough for each of them.
+    packets: usize,
     extra: Extra,
 }
 
@@ -209,47 +268,26 @@ enum Field {
 }
 
 impl Pes<'_> {
-    fn bytes(&self) -> usize {
-        self.header.len() + self.frames.len()
-    }
-
-    /// Packets that it needs.
-    fn packets(&self) -> usize {
-        match self.extra {
-            Extra::NewCount => (Field::Discontinuity.bytes() + self.bytes()).div_ceil(PAYLOAD_BYTES).max(2),
-            Extra::Clock { every, .. } => {
-                let clock_bytes = Field::Clock { ticks: 0, starts_pes: true }.bytes();
-                let room = |packets: usize| packets * PAYLOAD_BYTES - packets.div_ceil(every) * clock_bytes;
-                let mut packets = self.bytes().div_ceil(PAYLOAD_BYTES);
-                while room(packets) < self.bytes() {
-                    packets += 1;
-                }
-                packets
-            }
-        }
-    }
-
-    /// Appends it as `packets`, which are as many as it needs or up to 15 more: it has bytes enough for each of them.
-    fn put(&self, packets: usize, counter: &mut u8, out: &mut Vec<u8>) {
-        let (mut header, mut frames) = (&self.header[..], self.frames);
-        for index in 0..packets {
-            let field = self.field(index, packets);
+    fn put(&self, counter: &mut u8, out: &mut Vec<u8>) {
+        let (mut header, mut body) = (&self.header[..], self.body);
+        for index in 0..self.packets {
+            let field = self.field(index);
             // At least a byte is left for each packet behind.
-            let left = header.len() + frames.len() - (packets - index - 1);
+            let left = header.len() + body.len() - (self.packets - index - 1);
             let bytes = left.min(PAYLOAD_BYTES - field.bytes());
             put_packet_header(self.pid, index == 0, *counter, out);
             put_field(field, PAYLOAD_BYTES - bytes, out);
             let of_header = header.split_off(..bytes.min(header.len())).unwrap_or_default();
             out.extend_from_slice(of_header);
-            out.extend_from_slice(frames.split_off(..bytes - of_header.len()).unwrap_or_default());
+            out.extend_from_slice(body.split_off(..bytes - of_header.len()).unwrap_or_default());
             *counter = counter.wrapping_add(1);
         }
     }
 
-    fn field(&self, index: usize, packets: usize) -> Field {
+    fn field(&self, index: usize) -> Field {
         match self.extra {
             Extra::Clock { start, duration, every } if index.is_multiple_of(every) => {
-                let ticks = start.wrapping_add(duration * index as u64 / packets as u64);
+                let ticks = start.wrapping_add(duration * index as u64 / self.packets as u64);
                 Field::Clock { ticks, starts_pes: index == 0 }
             }
             Extra::NewCount if index == 0 => Field::Discontinuity,
@@ -259,12 +297,17 @@ impl Pes<'_> {
 }
 
 impl Field {
+    /// Its own length, and flags.
+    const DISCONTINUITY_BYTES: usize = 2;
+    /// Six bytes more.
+    const CLOCK_BYTES: usize = 8;
+
     /// Bytes that it takes from the payload.
     fn bytes(self) -> usize {
         match self {
             Field::None => 0,
-            Field::Discontinuity => 2,
-            Field::Clock { .. } => 8,
+            Field::Discontinuity => Field::DISCONTINUITY_BYTES,
+            Field::Clock { .. } => Field::CLOCK_BYTES,
         }
     }
 }

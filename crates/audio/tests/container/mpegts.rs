@@ -6,6 +6,7 @@ use audio::container::mpegts::transport_stream;
 use audio::container::{Error, id3_text_tag};
 use audio::{Codec, Format};
 use proptest::prelude::*;
+use testkit::audio::{AdtsFrames, Mp3Frames};
 
 use crate::support::{Audio, aac_format, adts, any_audio, mp3_format};
 
@@ -126,7 +127,7 @@ fn check(audio: &Audio, segment: &[u8], pts: u64) {
         assert_eq!((pes.stream_id, u128::from(pes.pts)), (0xC0, due));
         let frames = Audio::new(audio.format, pes.data.clone());
         let lasts = u128::from(frames.samples()) * 90_000 / rate;
-        assert!(lasts <= 45_000 || frames.frames.len() == 1, "{lasts} ticks");
+        assert!(lasts <= 58_500 || frames.frames.len() == 1, "{lasts} ticks");
         samples += u128::from(frames.samples());
     }
     assert_eq!(samples, u128::from(audio.samples()));
@@ -257,8 +258,7 @@ fn time_stamps_and_clock_pass_the_end_of_33_bits() {
     let segment = wrap(&audio, 0, WRAP - 20_000, None);
     check(&audio, &segment, WRAP - 20_000);
     let stamps: Vec<u64> = pes_packets(&packets(&segment), AUDIO).iter().map(|pes| pes.pts).collect();
-    // 21 frames of 1,024 samples last 43,885 ticks.
-    assert_eq!(stamps, [WRAP - 20_000, 43_885 - 20_000, 87_771 - 20_000]);
+    assert!(stamps[0] == WRAP - 20_000 && stamps[1] < 58_500, "{stamps:?}");
     // And of 64 bits, whose upper 31 do not count.
     assert_eq!(wrap(&audio, 0, (7 << 33) - 20_000, None), segment);
     assert_eq!(wrap(&audio, 0, 20_000_u64.wrapping_neg(), None), segment);
@@ -290,6 +290,19 @@ fn the_clock_comes_every_tenth_of_a_second() {
         let end = audio.samples() * 90_000 / u64::from(audio.format.sample_rate_hz);
         assert!(end - clocks[clocks.len() - 1] <= 9_000, "{file}: {clocks:?}");
     }
+}
+
+/// Bytes in permille of the frames' own.
+fn permille(audio: &Audio) -> usize {
+    wrap(audio, 0, 0, None).len() * 1_000 / audio.data.len()
+}
+
+#[test]
+fn ten_seconds_of_128_kbit_cost_less_than_four_percent() {
+    // Packets' headers alone are 2.2 percent, tables and the last 16 packets up to 2.
+    let aac = Audio::new(aac_format(), AdtsFrames::new(128, 44_100, 2).bytes(0..430));
+    let mp3 = Audio::new(mp3_format(), Mp3Frames::new(128, 44_100, 2).bytes(0..382));
+    assert_eq!([permille(&aac), permille(&mp3)], [1_037, 1_038]);
 }
 
 proptest! {
