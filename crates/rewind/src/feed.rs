@@ -187,6 +187,20 @@ impl Feed {
         self.log.bytes_between(self.position(), due) + self.front.len() as u64
     }
 
+    /// Goes on with the live audio of `log` from its live edge, with the metadata framing of this connection. False, and
+    /// nothing changes, while something of the old log is due: only then is the last thing sent a whole frame; and false
+    /// for a feed that has an end.
+    pub fn switch(&mut self, log: &Arc<Log>, now: Time) -> bool {
+        if self.end != End::Never || self.due_bytes(now) > 0 {
+            return false;
+        }
+        let edge = log.edge();
+        self.cursor = log.cursor(edge.position).cursor;
+        self.log = log.clone();
+        self.pacing = Pacing::Live;
+        true
+    }
+
     /// Puts into `pieces` what should be sent by `now`, and moves nothing. It is at most `audio_max` bytes of audio, but at
     /// least one, and what goes before and between them.
     pub fn fill(&mut self, now: Time, audio_max: usize, pieces: &mut Pieces) -> Turn {

@@ -22,6 +22,7 @@ use crate::http::App;
 use crate::http::front::{Port, serve};
 use crate::listener::Audience;
 use crate::listener::delivery::Delivery;
+use crate::listener::roster::Roster;
 use crate::mount::door::Door;
 use crate::mount::{self, Mount};
 use crate::stream::{self, Keeping, Stream};
@@ -69,6 +70,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         admin,
         door: Arc::clone(&door),
         audience: Audience::new(listeners_max),
+        roster: Roster::new(clock),
         delivery,
         cors: settings.cors.clone(),
         ua_skip: settings.ua_skip.clone(),

@@ -77,7 +77,7 @@ impl Connection {
             return answer_and_close(socket, &answer).await;
         }
         let http10 = is_http10(&request.head);
-        match self.find_audio(&request.head) {
+        match self.find_audio(&request.head, peer) {
             None => self.hand_on(socket, peer, request).await,
             Some(Answer::Head(headers)) => {
                 answer_and_close(socket, &answer::encode("200 OK", http10, &headers)).await
@@ -97,7 +97,7 @@ impl Connection {
     }
 
     /// The answer, if the request is for audio that can go the fast way.
-    fn find_audio(&self, head: &Head) -> Option<Answer> {
+    fn find_audio(&self, head: &Head, peer: SocketAddr) -> Option<Answer> {
         let head_only = head.method == "HEAD";
         if !(head_only || head.method == "GET")
             || router::wants_page(head.header("accept"), head.header("icy-metadata"))
@@ -109,7 +109,7 @@ impl Connection {
         let ask = Ask {
             head_only,
             target: &head.target,
-            agent: head.header("user-agent"),
+            who: self.app.who(|name| head.header(name), peer),
             origin: head.header("origin"),
             icy: head.header("icy-metadata"),
         };

@@ -1,5 +1,6 @@
 //! Everything that is not a stream on the fast path, through the HTTP server.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
@@ -15,9 +16,11 @@ use wire::path::split_target;
 
 use crate::admin::api;
 use crate::base::cors::Header;
+use crate::base::net::PeerAddress;
 use crate::http::front::Port;
 use crate::http::{Answer, App, Ask, Short, pages};
 use crate::listener::body;
+use crate::listener::roster::Who;
 
 /// Methods of the listener port.
 const METHODS: &str = "GET,HEAD";
@@ -58,7 +61,7 @@ async fn common(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     let ask = Ask {
         head_only: false,
         target: "",
-        agent: text(request.headers(), header::USER_AGENT),
+        who: who(&app, request.headers(), peer(&request)),
         origin: origin.as_deref(),
         icy: None,
     };
@@ -74,6 +77,15 @@ async fn common(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     let mut response = next.run(request).await;
     put(response.headers_mut(), &app.cors.headers(origin.as_deref()));
     response
+}
+
+fn peer(request: &Request) -> SocketAddr {
+    let unknown = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+    request.extensions().get::<PeerAddress>().map_or(unknown, |peer| peer.0)
+}
+
+fn who<'a>(app: &App, headers: &'a HeaderMap, peer: SocketAddr) -> Who<'a> {
+    app.who(|name| headers.get(name).and_then(|value| value.to_str().ok()), peer)
 }
 
 /// Streams, their playlists, and what is nothing of ours.
@@ -97,7 +109,7 @@ async fn other(State(app): State<Arc<App>>, request: Request) -> Response {
         let ask = Ask {
             head_only: *method == Method::HEAD,
             target,
-            agent: text(headers, header::USER_AGENT),
+            who: who(&app, headers, peer(&request)),
             origin: text(headers, header::ORIGIN),
             icy: text(headers, HeaderName::from_static("icy-metadata")),
         };

@@ -41,6 +41,10 @@ impl Body {
                 self.hearing.sent(bytes.len());
                 return Some(Ok(bytes));
             }
+            if self.hearing.is_dismissed() {
+                return None;
+            }
+            self.hearing.tell(self.feed.position());
             match self.feed.fill(self.clock.steady(), TURN_BYTES, &mut self.pieces) {
                 Turn::Ready => {
                     self.ready.extend(self.pieces.data().cloned());

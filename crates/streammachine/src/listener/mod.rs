@@ -3,12 +3,17 @@
 
 pub mod answer;
 pub mod body;
+mod count;
 pub mod delivery;
 pub mod opening;
+pub mod roster;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rewind::Position;
+
+use crate::listener::roster::{Entry, Roster};
 use crate::stream::Stream;
 
 /// All listeners together, against the number that the machine has descriptors for.
@@ -22,12 +27,20 @@ pub struct Audience {
 #[derive(Debug)]
 pub struct Seat(Arc<Audience>);
 
-/// One listener's hearing of a stream: counted as long as it lasts.
+/// One listener's hearing of a stream: counted and listed as long as it lasts.
 #[derive(Debug)]
 pub struct Hearing {
     stream: Arc<Stream>,
+    roster: Arc<Roster>,
+    entry: Arc<Entry>,
+    sent_bytes: u64,
+    /// Beyond so many bytes it has taken more than its burst; never again once that is noted.
+    burst_bytes: u64,
     _seat: Seat,
 }
+
+/// Room for the response head and blocks of metadata, which are sent with the burst.
+const HEAD_BYTES: u64 = 4096;
 
 impl Audience {
     /// An audience of at most `seats` listeners.
@@ -40,6 +53,11 @@ impl Audience {
         let free = |seated| (seated < self.seats).then_some(seated + 1);
         self.seated.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).ok()?;
         Some(Seat(Arc::clone(self)))
+    }
+
+    /// Listeners that there may be at once.
+    pub fn seats(&self) -> usize {
+        self.seats
     }
 
     /// True while no seat is free.
@@ -55,15 +73,55 @@ impl Drop for Seat {
 }
 
 impl Hearing {
-    /// Counts a listener of `stream`.
-    pub fn new(stream: Arc<Stream>, seat: Seat) -> Self {
+    /// Counts a listener of `stream`, whom the roster has entered.
+    fn new(
+        stream: Arc<Stream>,
+        seat: Seat,
+        roster: Arc<Roster>,
+        entry: Arc<Entry>,
+        burst_bytes: u64,
+    ) -> Self {
         stream.listener_came();
-        Hearing { stream, _seat: seat }
+        let burst_bytes = burst_bytes.saturating_add(HEAD_BYTES);
+        Hearing { stream, roster, entry, sent_bytes: 0, burst_bytes, _seat: seat }
+    }
+
+    /// Number of the listener.
+    pub fn id(&self) -> u64 {
+        self.entry.id
+    }
+
+    /// The stream that is heard.
+    pub fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+
+    /// True once the listener is to be closed.
+    pub fn is_dismissed(&self) -> bool {
+        self.entry.is_dismissed()
     }
 
     /// Notes bytes that were sent.
-    pub fn sent(&self, bytes: usize) {
+    pub fn sent(&mut self, bytes: usize) {
         self.stream.sent(bytes);
+        self.sent_bytes += bytes as u64;
+        if self.sent_bytes > self.burst_bytes {
+            self.burst_bytes = u64::MAX;
+            self.entry.note_taken_more();
+        }
+    }
+
+    /// Tells the roster how much was sent, and that the listener is at `position`.
+    pub fn tell(&self, position: Position) {
+        self.entry.tell(self.sent_bytes, position);
+    }
+
+    /// Counts and lists the listener with another stream.
+    fn move_over(&mut self, to: Arc<Stream>) {
+        self.roster.move_over(&self.entry, &self.stream, &to);
+        self.stream.listener_left();
+        to.listener_came();
+        self.stream = to;
     }
 
     /// Bytes that may be due and unsent before the listener is given up.
@@ -79,6 +137,7 @@ impl Hearing {
 
 impl Drop for Hearing {
     fn drop(&mut self) {
+        self.roster.leave(&self.entry, &self.stream);
         self.stream.listener_left();
     }
 }
