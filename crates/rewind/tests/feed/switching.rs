@@ -44,7 +44,7 @@ fn its_metadata_framing_goes_on_and_tells_the_other_logs_title() {
     let audio = second.frames.bytes(10 * CHUNK_FRAMES..13 * CHUNK_FRAMES);
     assert!(reader.audio[bytes_before..] == audio);
     assert_eq!(reader.titles().last(), Some(&"Second"));
-    assert_eq!(reader.blocks[0].audio_bytes, bytes_before.next_multiple_of(1_000) as u64);
+    assert_eq!(reader.blocks.last().unwrap().audio_bytes, bytes_before.next_multiple_of(1_000) as u64);
 }
 
 #[test]

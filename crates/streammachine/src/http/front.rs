@@ -13,6 +13,7 @@ use wire::head::{Head, Protocol};
 use wire::path::split_target;
 use wire::source::{SourceRequest, answers, classify};
 
+use crate::admin::icecast::lines;
 use crate::base::head::{self, Failure, Request, answer_and_close};
 use crate::base::net::{Accepted, Acceptor, PeerAddress};
 use crate::base::task;
@@ -72,7 +73,12 @@ impl Connection {
         if self.port == Port::Api {
             return self.hand_on(socket, peer, request).await;
         }
-        if let SourceRequest::Metadata(metadata) = classify(&request.head) {
+        if request.head.method == "STATS" {
+            return lines::serve(&self.app.admin, socket, peer, &request.head).await;
+        }
+        if let SourceRequest::Metadata(metadata) = classify(&request.head)
+            && !self.app.admin.knows(request.head.header("authorization"))
+        {
             let answer = self.app.door.metadata(&request.head, &metadata, peer).await;
             return answer_and_close(socket, &answer).await;
         }

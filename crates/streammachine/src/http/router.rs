@@ -14,7 +14,7 @@ use axum::routing::get;
 use wire::listen::ListenPath;
 use wire::path::split_target;
 
-use crate::admin::api;
+use crate::admin::{api, icecast};
 use crate::base::cors::Header;
 use crate::base::net::PeerAddress;
 use crate::http::front::Port;
@@ -32,6 +32,7 @@ pub fn build(app: Arc<App>, port: Port) -> Router {
         .route("/readyz", get(pages::ready))
         .with_state(Arc::clone(&app));
     let api = api::router(Arc::clone(&app.admin));
+    let health = health.merge(icecast::router(Arc::clone(&app.admin)));
     match port {
         Port::Api => health.nest("/api", api).fallback(|| async { (StatusCode::NOT_FOUND, "Not found.\n") }),
         Port::Listeners { api: with_api } => {
@@ -114,6 +115,9 @@ async fn other(State(app): State<Arc<App>>, request: Request) -> Response {
             icy: text(headers, HeaderName::from_static("icy-metadata")),
         };
         return audio(&app, app.decide(&stream, &ask));
+    }
+    if let Some(response) = icecast::public(&app.admin, &path, &query, headers) {
+        return response;
     }
     pages::playlist(&app, &ListenPath::decode(&path), &query, headers).unwrap_or_else(|| {
         let missing = if path.starts_with("/sg/") { "Invalid stream group.\n" } else { "Invalid stream.\n" };
