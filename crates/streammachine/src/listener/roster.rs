@@ -279,7 +279,8 @@ impl Hall {
             let all: HashSet<IpAddr> = self.entries.values().map(|entry| entry.ip).collect();
             self.addresses = (Some(now), all.len());
         }
-        self.addresses.1
+        // Some may have left since.
+        self.addresses.1.min(self.entries.len())
     }
 }
 

@@ -78,7 +78,7 @@ pub async fn serve(admin: &Arc<Admin>, mut socket: TcpStream, peer: SocketAddr, 
 /// All facts, or those of the server and of one mount; `/` is all.
 fn gather(admin: &Admin, mount: &str, base: &str) -> Facts {
     let all = OnAir::all(admin);
-    let server = server_facts(admin, &all);
+    let server = server_facts(admin, &all, base);
     let mut facts: Facts =
         server.into_iter().map(|(name, value)| ((GLOBAL.to_owned(), name), value.to_string())).collect();
     for on_air in all.iter().filter(|it| mount == "/" || it.mount() == mount) {

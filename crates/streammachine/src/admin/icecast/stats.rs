@@ -20,7 +20,6 @@ pub const SERVER_ID: &str = concat!("Icecast 2.4.4 (StreamMachine ", env!("CARGO
 /// Icecast's own defaults: nothing is configured that would say more.
 const ADMIN: &str = "icemaster@localhost";
 const LOCATION: &str = "Earth";
-const HOST: &str = "localhost";
 /// Names in JSON that are the operator's business.
 const PRIVATE: [&str; 7] = [
     "max_listeners",
@@ -169,8 +168,17 @@ impl OnAir {
     }
 }
 
+/// The host of `http://HOST:PORT`.
+fn host_of(base: &str) -> &str {
+    let authority = base.split_once("://").map_or(base, |(_, authority)| authority);
+    match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    }
+}
+
 /// What is told of the server, in the order of the names.
-pub fn server_facts(admin: &Admin, on_air: &[OnAir]) -> Vec<Fact> {
+pub fn server_facts(admin: &Admin, on_air: &[OnAir], base: &str) -> Vec<Fact> {
     let sum = |count: fn(&OnAir) -> u64| on_air.iter().map(count).sum::<u64>();
     let listeners = sum(|it| it.counts.listeners as u64);
     let came = sum(|it| it.counts.total);
@@ -183,7 +191,7 @@ pub fn server_facts(admin: &Admin, on_air: &[OnAir]) -> Vec<Fact> {
         ("clients", number(listeners + clients)),
         ("connections", number(came + clients)),
         ("file_connections", number(0)),
-        ("host", text(HOST)),
+        ("host", text(host_of(base))),
         ("listener_connections", number(came)),
         ("listeners", number(listeners)),
         ("location", text(LOCATION)),
@@ -204,7 +212,7 @@ pub fn status_json(admin: &Admin, shown: &[OnAir], base: &str) -> Value {
     const SHOWN: [&str; 6] =
         ["admin", "host", "location", "server_id", "server_start", "server_start_iso8601"];
     let mut stats = Map::new();
-    for (name, value) in &server_facts(admin, &[]) {
+    for (name, value) in &server_facts(admin, &[], base) {
         if SHOWN.contains(name) {
             stats.insert((*name).to_owned(), value.into());
         }
@@ -230,7 +238,7 @@ fn source_json(on_air: &OnAir, base: &str) -> Value {
 /// `/admin/stats`: the server, and the sources that are `shown`.
 pub fn stats_xml(admin: &Admin, all: &[OnAir], shown: &[&OnAir], base: &str) -> Xml {
     let mut xml = Xml::new("icestats");
-    for (name, value) in server_facts(admin, all) {
+    for (name, value) in server_facts(admin, all, base) {
         xml.text(name, value);
     }
     for on_air in shown {
@@ -278,6 +286,18 @@ mod tests {
         let time = Time::from_millis(1_795_408_705_408);
         assert_eq!(date(time), "Mon, 23 Nov 2026 04:38:25 +0000");
         assert_eq!(iso8601(time), "2026-11-23T04:38:25+0000");
+    }
+
+    #[test]
+    fn the_host_is_named_without_its_port() {
+        for (base, host) in [
+            ("http://radio.example:8000", "radio.example"),
+            ("https://radio.example", "radio.example"),
+            ("http://[::1]:8000", "[::1]"),
+            ("http://[::1]", "[::1]"),
+        ] {
+            assert_eq!(host_of(base), host);
+        }
     }
 
     #[test]

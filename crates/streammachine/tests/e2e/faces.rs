@@ -1,0 +1,540 @@
+//! The faces of Icecast and SHOUTcast: what panels, encoders and widgets read, and what they may do. What a real Icecast
+//! says is compared in `icecast`.
+
+use serde_json::{Value, json};
+use testkit::connection::Connection;
+use testkit::listener::{ListenerClient, Request, Response};
+use testkit::source::SourceOptions;
+use testkit::wait::{DEADLINE, eventually};
+
+use crate::harness::{
+    Host, PASSWORD, buffer_seconds, connect, count, frames, hear, listen, listen_with, merge, on_air,
+    over_kept_connection, page, play, set_title, source, status, test_stream, wait_for_buffer,
+    wait_for_sources,
+};
+
+/// The password `secret`.
+const HASH: &str = "sha1$salt1234$1$f93bf1a2bb10e1fce2710f9ed957346cfb31b8f0";
+const ADMIN: (&str, &str) = ("Authorization", "Basic YWRtaW46c2VjcmV0");
+const WRONG: (&str, &str) = ("Authorization", "Basic YWRtaW46d3Jvbmc=");
+const CLOSE: (&str, &str) = ("Connection", "close");
+
+fn get(host: &Host, target: &str, headers: &[(&str, &str)]) -> Response {
+    let headers = [headers, &[CLOSE]].concat();
+    ListenerClient::get(host.listeners(), target, &headers)
+}
+
+/// A document that every reader of XML reads.
+#[track_caller]
+fn admin(host: &Host, target: &str) -> String {
+    let mut response = get(host, target, &[]);
+    let text = response.read_text();
+    assert_eq!(response.status, 200, "{target}: {text}");
+    assert_eq!(response.header("Content-Type"), Some("text/xml; charset=utf-8"), "{target}");
+    roxmltree::Document::parse(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    text
+}
+
+/// Texts of all elements of that name.
+fn texts(xml: &str, name: &str) -> Vec<String> {
+    let document = roxmltree::Document::parse(xml).expect("the document was read before");
+    let found = document.descendants().filter(|node| node.has_tag_name(name));
+    found.map(|node| node.text().unwrap_or_default().to_owned()).collect()
+}
+
+#[track_caller]
+fn icestats(host: &Host, target: &str) -> Value {
+    let (status, text) = page(host, target);
+    assert_eq!(status, 200, "{text}");
+    serde_json::from_str::<Value>(&text).unwrap_or_else(|error| panic!("{error}: {text}"))["icestats"].take()
+}
+
+fn outcome(message: &str, value: u8) -> String {
+    format!(
+        "<?xml version=\"1.0\"?>\n<iceresponse><message>{message}</message><return>{value}</return></iceresponse>\n"
+    )
+}
+
+/// Streams `/a` and `/b` with mounts of their own.
+fn two_streams() -> Host {
+    let stream = json!({"source_password": PASSWORD, "burst": 1});
+    Host::start(json!({"streams": {"a": stream, "b": stream}}))
+}
+
+/// The number of the listener of `/a` or another with this user agent.
+#[track_caller]
+fn id_of(host: &Host, mount: &str, agent: &str) -> String {
+    let xml = admin(host, &format!("/admin/listclients?mount={mount}"));
+    let place = texts(&xml, "UserAgent").iter().position(|found| found == agent);
+    texts(&xml, "ID")[place.unwrap_or_else(|| panic!("no {agent}: {xml}"))].clone()
+}
+
+#[test]
+fn the_status_is_an_object_for_one_source_a_list_for_several_and_a_dummy_for_none() {
+    let host = two_streams();
+    let none = icestats(&host, "/status-json.xsl");
+    assert_eq!((none.get("source"), none.get("dummy")), (None, Some(&Value::Null)));
+    let start = |mount| connect(&host, SourceOptions::new(mount, PASSWORD));
+    let _a = start("/a");
+    wait_for_sources(&host, "a", 1);
+    let one = icestats(&host, "/status-json.xsl");
+    assert!(one["source"].is_object() && one.get("dummy").is_none(), "{one}");
+    let _b = start("/b");
+    wait_for_sources(&host, "b", 1);
+    let two = icestats(&host, "/status-json.xsl");
+    let urls: Vec<&str> =
+        two["source"].as_array().unwrap().iter().map(|it| it["listenurl"].as_str().unwrap()).collect();
+    let base = format!("http://{}", host.listeners());
+    assert_eq!(urls, [format!("{base}/a"), format!("{base}/b")]);
+    let b = icestats(&host, "/status-json.xsl?mount=/b");
+    assert_eq!(b["source"]["listenurl"], format!("{base}/b"));
+    let unknown = icestats(&host, "/status-json.xsl?mount=/none");
+    assert_eq!((unknown.get("source"), unknown.get("dummy")), (None, Some(&Value::Null)));
+}
+
+#[test]
+fn titles_are_told_as_they_are_whatever_they_look_like() {
+    let host = Host::with_stream(json!({"name": "R & <D>"}));
+    let _source = on_air(&host, 2);
+    for title in ["A & B <x> It's \"q\"", "]]> &amp; <!--", "1984", "true", "Björk – Jóga 😀", "\\ / \\u0041"]
+    {
+        set_title(&host, title);
+        let shown = icestats(&host, "/status-json.xsl");
+        assert_eq!(shown["source"]["title"], title);
+        assert_eq!(shown["source"]["server_name"], "R & <D>");
+        assert_eq!(texts(&admin(&host, "/admin/stats"), "title"), [title]);
+        assert_eq!(page(&host, "/currentsong?sid=1"), (200, title.to_owned()));
+        assert_eq!(texts(&page(&host, "/stats?sid=1").1, "SONGTITLE"), [title]);
+        assert_eq!(texts(&page(&host, "/played?type=xml").1, "TITLE")[0], title);
+        let json: Value = serde_json::from_str(&page(&host, "/played?type=json").1).unwrap();
+        assert_eq!(json[0]["title"], title);
+    }
+    // Control characters are blanks before they get here.
+    let set = "/admin/metadata?mode=updinfo&mount=/test&song=a%01b%0d%0ac%7f";
+    let headers = [("Authorization", "Basic c291cmNlOnRlc3Rpbmc="), CLOSE];
+    assert_eq!(ListenerClient::get(host.listeners(), set, &headers).status, 200);
+    eventually(DEADLINE, || {
+        (icestats(&host, "/status-json.xsl")["source"]["title"] == "a b c").then_some(())
+    });
+    assert_eq!(texts(&admin(&host, "/admin/stats"), "title"), ["a b c"]);
+}
+
+#[test]
+fn many_streams_are_listed_in_the_order_of_their_keys() {
+    let streams: serde_json::Map<String, Value> =
+        (0..40).map(|number| (format!("s{number:02}"), json!({"source": "studio"}))).collect();
+    let host = Host::start(json!({"streams": streams, "sources": {"studio": {"password": PASSWORD}}}));
+    let mut studio = connect(&host, SourceOptions::new("/studio", PASSWORD));
+    studio.send(&frames().bytes(0..count(3))).unwrap();
+    wait_for_sources(&host, "studio", 1);
+    let lines: String = (0..40).map(|number| format!("/s{number:02}\r\n")).collect();
+    let mut list = get(&host, "/admin/streamlist.txt", &[]);
+    assert_eq!(list.header("Content-Type"), Some("text/plain; charset=utf-8"));
+    assert_eq!(list.read_text(), lines);
+    assert_eq!(icestats(&host, "/status-json.xsl")["source"].as_array().unwrap().len(), 40);
+    assert_eq!(texts(&admin(&host, "/admin/stats"), "listenurl").len(), 40);
+    assert_eq!(admin(&host, "/admin/listmounts"), admin(&host, "/admin/streamlist"));
+    assert_eq!(texts(&admin(&host, "/admin/listmounts"), "content-type"), vec!["audio/mpeg"; 40]);
+    assert_eq!(texts(&page(&host, "/stats?sid=7").1, "STREAMPATH"), ["/s06"]);
+    assert_eq!(texts(&page(&host, "/statistics").1, "STREAMPATH").len(), 40);
+}
+
+#[test]
+fn azuracast_and_butt_find_what_they_read() {
+    let host = Host::with_stream(json!({}));
+    let _source = on_air(&host, 2);
+    set_title(&host, "Artist - Title");
+    let mut listener =
+        listen_with(&host, "/test", &[("User-Agent", "VLC/3.0.18 & <co>"), ("Referer", "http://r/?a&b")]);
+    hear(&mut listener.body, 8_000);
+    let xml = admin(&host, "/admin/stats?mount=/test");
+    let document = roxmltree::Document::parse(&xml).unwrap();
+    let source =
+        document.root_element().children().find(|it| it.attribute("mount") == Some("/test")).unwrap();
+    for (name, value) in
+        [("title", "Artist - Title"), ("bitrate", "64"), ("server_type", "audio/mpeg"), ("listeners", "1")]
+    {
+        let found = source.children().find(|it| it.has_tag_name(name)).and_then(|it| it.text());
+        assert_eq!(found, Some(value), "{xml}");
+    }
+    let xml = admin(&host, "/admin/listclients?mount=/test");
+    let path = |name: &str| texts(&xml, name);
+    assert_eq!((path("IP"), path("UserAgent")), (vec!["127.0.0.1".into()], vec!["VLC/3.0.18 & <co>".into()]));
+    assert_eq!((path("Listeners"), path("Referer")), (vec!["1".into()], vec!["http://r/?a&b".into()]));
+    assert!(path("Connected")[0].parse::<u64>().is_ok() && path("ID")[0].parse::<u64>().is_ok(), "{xml}");
+    let sent: u64 = path("total_bytes_sent")[0].parse().unwrap();
+    assert!(sent >= 8_000, "{xml}");
+
+    let shown = icestats(&host, "/status-json.xsl");
+    assert!(shown["source"]["listenurl"].as_str().unwrap().ends_with("/test"));
+    assert_eq!(shown["source"]["listeners"], 1);
+}
+
+#[test]
+fn how_far_behind_a_listener_is_is_told_in_bytes() {
+    let host = Host::with_stream(json!({"burst": 1}));
+    play(&host, 0..count(30));
+    // Nothing is on air any more: the edge stays, and this one waits for its time.
+    let mut early = listen_with(&host, "/test?offset=25", &[("User-Agent", "early")]);
+    let _source = source(&host);
+    wait_for_sources(&host, "test", 1);
+    let report = hear(&mut early.body, 7_000);
+    let xml = admin(&host, "/admin/listclients?mount=/test");
+    let lag: u64 = texts(&xml, "lag")[0].parse().unwrap();
+    let behind = frames().position(count(30)) - frames().position(report.first.unwrap());
+    assert!((1..behind).contains(&lag), "{lag} of {behind}");
+}
+
+#[test]
+fn heads_have_no_body() {
+    let host = Host::with_stream(json!({}));
+    let _source = on_air(&host, 2);
+    for target in [
+        "/status-json.xsl",
+        "/7.html",
+        "/stats?sid=1",
+        "/statistics",
+        "/currentsong",
+        "/played",
+        "/admin/stats",
+        "/admin/listmounts",
+        "/admin/streamlist.txt",
+    ] {
+        let request = Request { headers: &[CLOSE], ..Request::new("HEAD", target) };
+        let mut response = ListenerClient::send(host.listeners(), &request);
+        assert_eq!(response.status, 200, "{target}");
+        assert_eq!(response.body.read_to_end(1_000), b"", "{target}");
+    }
+}
+
+#[test]
+fn admin_pages_want_a_user_and_the_public_ones_do_not() {
+    let users = json!({"users": {"admin": HASH}, "admin": {"require_auth": true}});
+    let host = Host::start(merge(test_stream(json!({})), users));
+    let _source = source(&host);
+    for command in ["stats", "listmounts", "streamlist.txt", "killsource?mount=/test", "nonsense"] {
+        let target = format!("/admin/{command}");
+        for headers in [&[][..], &[WRONG]] {
+            let mut response = get(&host, &target, headers);
+            assert_eq!(response.status, 401, "{target}");
+            assert_eq!(response.header("WWW-Authenticate"), Some("Basic realm=\"Icecast2 Server\""));
+            assert_eq!(response.read_text(), "You need to authenticate\r\n");
+        }
+    }
+    assert_eq!(get(&host, "/admin/stats", &[ADMIN]).status, 200);
+    assert_eq!(get(&host, "/status-json.xsl", &[]).status, 200);
+    assert_eq!(get(&host, "/7.html", &[]).status, 200);
+    // A user may set titles too.
+    let target = "/admin/metadata?mode=updinfo&mount=/test&song=By%20an%20admin";
+    let mut response = get(&host, target, &[ADMIN]);
+    assert_eq!((response.status, response.read_text()), (200, outcome("Metadata update successful", 1)));
+    eventually(DEADLINE, || {
+        (icestats(&host, "/status-json.xsl")["source"]["title"] == "By an admin").then_some(())
+    });
+    assert_eq!(get(&host, target, &[WRONG]).status, 401);
+    assert!(!host.logs().contains("secret") && !host.logs().contains("YWRtaW4"), "{}", host.logs());
+}
+
+#[test]
+fn what_cannot_be_is_refused_in_icecasts_words() {
+    let host = two_streams();
+    let _a = connect(&host, SourceOptions::new("/a", PASSWORD));
+    wait_for_sources(&host, "a", 1);
+    for (command, reason) in [
+        ("nonsense", "Unrecognised command"),
+        ("stats?mount=/none", "Source does not exist"),
+        ("stats?mount=/b", "Source does not exist"),
+        ("listclients", "Unknown admin request"),
+        ("listclients?mount=/none", "Source does not exist"),
+        ("killclient?mount=/a", "Missing parameter"),
+        ("killsource?mount=/b", "Source does not exist"),
+        ("moveclients?mount=/a&destination=/none", "No such destination"),
+        ("moveclients?mount=/a&destination=/a", "supplied mountpoints are identical"),
+        ("fallbacks?mount=/a", "Missing parameter"),
+        ("fallbacks?mount=/a&fallback=/b", "Fallbacks are set in the configuration"),
+    ] {
+        let mut response = get(&host, &format!("/admin/{command}"), &[]);
+        assert_eq!(response.header("Content-Type"), Some("text/html; charset=utf-8"), "{command}");
+        let text = format!(
+            "<html><head><title>Error 400</title></head><body><b>400 - {reason}</b></body></html>\r\n"
+        );
+        assert_eq!((response.status, response.read_text()), (400, text), "{command}");
+    }
+    let post = Request { headers: &[CLOSE], ..Request::new("POST", "/admin/stats") };
+    assert!(ListenerClient::send(host.listeners(), &post).read_text().contains("400 - unknown request"));
+    for id in ["99999", "0", "x", "-1", "18446744073709551616"] {
+        let number = id.parse::<u64>().unwrap_or(0);
+        let xml = admin(&host, &format!("/admin/killclient?mount=/a&id={id}"));
+        assert_eq!(xml, outcome(&format!("Client {number} not found"), 0));
+    }
+    let xml = admin(&host, "/admin/updatemetadata?mount=/a");
+    assert_eq!(xml, "<?xml version=\"1.0\"?>\n<icestats><source mount=\"/a\"/></icestats>\n");
+}
+
+#[test]
+fn killclient_closes_exactly_that_listener_and_no_other_loses_a_byte() {
+    let host = Host::with_stream(json!({"burst": 2}));
+    let _source = on_air(&host, 4);
+    let mut listeners: Vec<Response> = (0..6)
+        .map(|number| listen_with(&host, "/test", &[("User-Agent", &format!("player {number}"))]))
+        .collect();
+    let mut kept = {
+        let request = "GET /test HTTP/1.1\r\nHost: localhost\r\nUser-Agent: kept\r\n\r\n";
+        over_kept_connection(host.listeners(), request).1
+    };
+    for listener in &mut listeners {
+        hear(&mut listener.body, 8_000);
+    }
+    let id = id_of(&host, "/test", "player 3");
+    // A number of another stream is nobody's here.
+    assert_eq!(
+        admin(&host, &format!("/admin/killclient?mount=/test&id={id}")),
+        outcome(&format!("Client {id} removed"), 1)
+    );
+    let mut closed = listeners.remove(3);
+    let rest = closed.body.read_to_end(1_000_000);
+    assert!(frames().scan(&rest).is_continuous());
+    assert_eq!(
+        admin(&host, &format!("/admin/killclient?mount=/test&id={id}")),
+        outcome(&format!("Client {id} not found"), 0)
+    );
+    let names = texts(&admin(&host, "/admin/listclients?mount=/test"), "UserAgent");
+    assert_eq!(names, ["player 0", "player 1", "player 2", "player 4", "player 5", "kept"]);
+    for listener in &mut listeners {
+        let report = frames().scan(&listener.body.read_exact(32_000));
+        assert!(report.is_continuous(), "{report:?}");
+    }
+
+    let id = id_of(&host, "/test", "kept");
+    admin(&host, &format!("/admin/killclient?mount=/test&id={id}"));
+    let report = frames().scan(&kept.read_to_end(1_000_000));
+    assert!(report.is_continuous() && report.leading_bytes == 0, "{report:?}");
+    assert_eq!(texts(&admin(&host, "/admin/listclients?mount=/test"), "Listeners"), ["5"]);
+}
+
+#[test]
+fn killsource_ends_the_source_that_is_on_air_and_leaves_a_fallback_alone() {
+    let host = Host::with_stream(json!({"fallback": "builtin:programme"}));
+    wait_for_buffer(&host, "test", 1.0);
+    let refused = outcome("The fallback cannot be removed", 0);
+    assert_eq!(admin(&host, "/admin/killsource?mount=/test"), refused);
+    let mut live = source(&host);
+    eventually(DEADLINE, || {
+        let agent = texts(&admin(&host, "/admin/stats?mount=/test"), "user_agent");
+        (agent == ["testkit"]).then_some(())
+    });
+    assert_eq!(admin(&host, "/admin/killsource?mount=/test"), outcome("Source Removed", 1));
+    assert!(live.is_closed_within(DEADLINE));
+    eventually(DEADLINE, || {
+        let agent = texts(&admin(&host, "/admin/stats?mount=/test"), "user_agent");
+        (agent == ["StreamMachine"]).then_some(())
+    });
+}
+
+#[test]
+fn moved_listeners_keep_their_connection_and_go_on_with_the_other_stream() {
+    let host = two_streams();
+    // Far apart in their numbers, so that each frame tells its stream.
+    const B_FIRST: u32 = 500_000;
+    let start = |mount: &str, first: u32| {
+        let mut source = connect(&host, SourceOptions::new(mount, PASSWORD));
+        source.send(&frames().bytes(first..first + count(4))).unwrap();
+        wait_for_buffer(&host, mount.trim_start_matches('/'), 3.5);
+        source.send_paced(frames(), first + count(4))
+    };
+    let (a, _b) = (start("/a", 0), start("/b", B_FIRST));
+    let listing = admin(&host, "/admin/moveclients?mount=/a");
+    assert_eq!(texts(&listing, "current_source"), ["/a"]);
+    let mut moved = listen_with(&host, "/a", &[("User-Agent", "moved")]);
+    let mut stays = listen_with(&host, "/b", &[("User-Agent", "stays")]);
+    let before = hear(&mut moved.body, 10_000);
+    assert!(before.last.unwrap() < B_FIRST);
+    let message = outcome("Clients moved from /a to /b", 1);
+    assert_eq!(admin(&host, "/admin/moveclients?mount=/a&destination=/b"), message);
+    let heard = moved.body.read_until(DEADLINE, |bytes| {
+        frames().scan(bytes).last.is_some_and(|last| last > B_FIRST + count(5))
+    });
+    let report = frames().scan(&heard);
+    assert_eq!((report.junk_bytes, report.breaks.len()), (0, 1), "{report:?}");
+    assert!(report.breaks[0].after < a.next_frame() && report.breaks[0].next > B_FIRST, "{report:?}");
+    let names = |mount: &str| texts(&admin(&host, &format!("/admin/listclients?mount={mount}")), "UserAgent");
+    assert_eq!((names("/a"), names("/b")), (vec![], vec!["moved".to_owned(), "stays".to_owned()]));
+    assert_eq!((&status(&host, "a")["listeners"], &status(&host, "b")["listeners"]), (&json!(0), &json!(2)));
+    hear(&mut stays.body, 16_000);
+    // It can still be closed.
+    let id = id_of(&host, "/b", "moved");
+    admin(&host, &format!("/admin/killclient?mount=/b&id={id}"));
+    moved.body.read_to_end(1_000_000);
+}
+
+#[test]
+fn what_one_player_opens_at_its_start_counts_once() {
+    let host = Host::with_stream(json!({"burst": 1}));
+    let _source = on_air(&host, 3);
+    let vlc = [("User-Agent", "VLC/3.0.18 LibVLC/3.0.18")];
+    let connections: Vec<Response> = (0..2).map(|_| listen_with(&host, "/test", &vlc)).collect();
+    let counts = || {
+        let source = &icestats(&host, "/status-json.xsl")["source"];
+        (source["listeners"].clone(), source["listener_peak"].clone())
+    };
+    assert_eq!(counts(), (json!(1), json!(1)));
+    assert_eq!(texts(&admin(&host, "/admin/stats"), "listener_connections"), ["1"]);
+    // Connections are still what they are.
+    assert_eq!(status(&host, "test")["listeners"], 2);
+    assert_eq!(texts(&admin(&host, "/admin/listclients?mount=/test"), "Listeners"), ["2"]);
+    let other = listen_with(&host, "/test", &[("User-Agent", "mpv 0.35")]);
+    assert_eq!(counts(), (json!(2), json!(2)));
+    drop((connections, other));
+    eventually(DEADLINE, || (counts() == (json!(0), json!(2))).then_some(()));
+}
+
+#[test]
+fn shoutcasts_pages_tell_the_same() {
+    let host = Host::with_stream(json!({"name": "A, B", "genre": "Talk", "url": "http://r.example/"}));
+    assert_eq!(texts(&page(&host, "/stats").1, "STREAMSTATUS"), ["0"]);
+    let _source = on_air(&host, 2);
+    set_title(&host, "First");
+    // Of two titles at one place nobody hears the first.
+    wait_for_buffer(&host, "test", buffer_seconds(&host, "test") + 0.3);
+    set_title(&host, "A & B <x>, \"q\"");
+    let _listener = listen(&host, "/test");
+    let xml = page(&host, "/stats?sid=1").1;
+    for (name, value) in [
+        ("CURRENTLISTENERS", "1"),
+        ("PEAKLISTENERS", "1"),
+        ("UNIQUELISTENERS", "1"),
+        ("SERVERGENRE", "Talk"),
+        ("SERVERURL", "http://r.example/"),
+        ("SERVERTITLE", "A, B"),
+        ("STREAMHITS", "1"),
+        ("STREAMSTATUS", "1"),
+        ("STREAMPATH", "/test"),
+        ("BITRATE", "64"),
+        ("SAMPLERATE", "44100"),
+        ("CONTENT", "audio/mpeg"),
+    ] {
+        assert_eq!(texts(&xml, name), [value], "{name}");
+    }
+    let seats = texts(&xml, "MAXLISTENERS")[0].clone();
+    assert_eq!(
+        page(&host, "/7.html").1,
+        format!(
+            "<HTML><meta http-equiv=\"Pragma\" content=\"no-cache\"></head><body>1,1,1,{seats},1,64,\
+             A &amp; B &lt;x&gt;, &quot;q&quot;</body></html>"
+        )
+    );
+    let json: Value = serde_json::from_str(&page(&host, "/stats?sid=1&json=1").1).unwrap();
+    assert_eq!((&json["currentlisteners"], &json["songtitle"]), (&json!(1), &json!("A & B <x>, \"q\"")));
+    let call = page(&host, "/stats?sid=1&json=1&callback=cb.x").1;
+    assert!(call.starts_with("cb.x({") && call.ends_with("})"), "{call}");
+    assert!(page(&host, "/stats?json=1&callback=alert(1)//").1.starts_with('{'));
+    let all: Value = serde_json::from_str(&page(&host, "/statistics?json=1").1).unwrap();
+    assert_eq!((&all["activestreams"], &all["streams"][0]["id"]), (&json!(1), &json!(1)));
+    let played = page(&host, "/played?type=xml").1;
+    assert_eq!(texts(&played, "TITLE"), ["A & B <x>, \"q\"", "First"]);
+    assert!(page(&host, "/played").1.contains("<td>A &amp; B &lt;x&gt;, &quot;q&quot;</td>"));
+    for sid in ["0", "2", "x", "-1", "99999999999999999999"] {
+        assert_eq!(page(&host, &format!("/currentsong?sid={sid}")), (200, String::new()), "{sid}");
+    }
+}
+
+#[test]
+fn a_stream_keeps_its_name_although_a_page_has_it_too() {
+    let host = Host::start(json!({"streams": {"stats": {"source_password": PASSWORD}}}));
+    let mut source = connect(&host, SourceOptions::new("/stats", PASSWORD));
+    source.send(&frames().bytes(0..count(3))).unwrap();
+    wait_for_buffer(&host, "stats", 2.5);
+    hear(&mut listen(&host, "/stats").body, 8_000);
+    assert_eq!(texts(&page(&host, "/statistics").1, "STREAMPATH"), ["/stats"]);
+}
+
+#[test]
+fn behind_a_proxy_listeners_and_urls_are_those_of_the_outside() {
+    let host = Host::start(merge(test_stream(json!({})), json!({"behind_proxy": true})));
+    let _source = on_air(&host, 2);
+    let headers = [("X-Forwarded-For", "203.0.113.9, 10.0.0.1"), ("User-Agent", "x")];
+    let _listener = listen_with(&host, "/test", &headers);
+    assert_eq!(texts(&admin(&host, "/admin/listclients?mount=/test"), "IP"), ["203.0.113.9"]);
+    let headers = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "radio.example:8443")];
+    let text = get(&host, "/status-json.xsl", &headers).read_text();
+    let shown: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(shown["icestats"]["source"]["listenurl"], "https://radio.example:8443/test");
+    assert_eq!(shown["icestats"]["host"], "radio.example");
+    // Who comes through a proxy is not this machine.
+    assert_eq!(get(&host, "/admin/stats", &[("X-Forwarded-For", "127.0.0.1")]).status, 403);
+}
+
+#[test]
+fn pages_of_other_origins_change_nothing() {
+    let host = Host::with_stream(json!({"burst": 1}));
+    let _source = on_air(&host, 2);
+    let mut listener = listen_with(&host, "/test", &[("User-Agent", "x")]);
+    let id = id_of(&host, "/test", "x");
+    for header in [("Sec-Fetch-Site", "cross-site"), ("Origin", "https://evil.example")] {
+        for command in [format!("killclient?mount=/test&id={id}"), "killsource?mount=/test".to_owned()] {
+            assert_eq!(get(&host, &format!("/admin/{command}"), &[header]).status, 403, "{command}");
+        }
+    }
+    hear(&mut listener.body, 16_000);
+}
+
+/// Reads lines until one is `wanted`; all of them.
+#[track_caller]
+fn lines_until(connection: &mut Connection, wanted: &str) -> String {
+    let line = format!("{wanted}\n");
+    let read = connection.read_until(DEADLINE, |bytes| {
+        String::from_utf8_lossy(bytes).contains(&line) && bytes.ends_with(b"\n")
+    });
+    String::from_utf8(read).unwrap()
+}
+
+#[test]
+fn statistics_are_followed_as_lines() {
+    let host = two_streams();
+    let a = connect(&host, SourceOptions::new("/a", PASSWORD));
+    wait_for_sources(&host, "a", 1);
+    let mut follower = Connection::open(host.listeners());
+    follower.send(b"STATS / HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+    assert_eq!(follower.read_head().unwrap(), "HTTP/1.0 200 OK\r\n\r\n");
+    let first = lines_until(&mut follower, "EVENT global stats_connections 0");
+    assert!(
+        first.contains("EVENT /a listeners 0\n") && first.contains("EVENT global sources 1\n"),
+        "{first}"
+    );
+    assert!(first.lines().all(|line| line.starts_with("EVENT ")), "{first}");
+    let _listener = listen(&host, "/a");
+    assert!(!lines_until(&mut follower, "EVENT /a listeners 1").contains("server_id"));
+    let _b = connect(&host, SourceOptions::new("/b", PASSWORD));
+    lines_until(&mut follower, "NEW /b");
+    a.close();
+    lines_until(&mut follower, "DELETE /a");
+
+    let mut one = Connection::open(host.listeners());
+    one.send(b"STATS /b HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+    one.half_close();
+    let told = String::from_utf8(one.read_to_end(100_000)).unwrap();
+    assert!(told.contains("EVENT /b listeners 0\n") && !told.contains("EVENT /a"), "{told}");
+}
+
+#[test]
+fn lines_want_a_user_and_have_few_places() {
+    let users = json!({"users": {"admin": HASH}, "admin": {"require_auth": true}});
+    let host = Host::start(merge(test_stream(json!({})), users));
+    let ask = |authorization: &str| {
+        let mut connection = Connection::open(host.listeners());
+        connection.send(format!("STATS / HTTP/1.0\r\n{authorization}\r\n").as_bytes()).unwrap();
+        let head = connection.read_head().unwrap();
+        (head, connection)
+    };
+    for header in ["", "Authorization: Basic YWRtaW46d3Jvbmc=\r\n"] {
+        let (head, mut connection) = ask(header);
+        assert!(head.starts_with("HTTP/1.0 401 Authentication Required\r\n"), "{head}");
+        assert_eq!(connection.read_to_end(1_000), b"You need to authenticate\r\n");
+    }
+    let right = "Authorization: Basic YWRtaW46c2VjcmV0\r\n";
+    let followers: Vec<_> = (0..16).map(|_| ask(right)).collect();
+    assert!(followers.iter().all(|(head, _)| head == "HTTP/1.0 200 OK\r\n\r\n"));
+    assert!(ask(right).0.starts_with("HTTP/1.0 503 "));
+    drop(followers);
+    eventually(DEADLINE, || ask(right).0.starts_with("HTTP/1.0 200 ").then_some(()));
+}
