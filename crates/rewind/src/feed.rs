@@ -163,6 +163,11 @@ impl Feed {
         Some(left_bytes + self.framing.as_ref().map_or(0, blocks))
     }
 
+    /// True if it ends by itself, now or later.
+    pub fn has_end(&self) -> bool {
+        self.end != End::Never
+    }
+
     /// True if it is sent as fast as it is taken.
     pub fn is_unpaced(&self) -> bool {
         self.pacing == Pacing::Unpaced
@@ -191,7 +196,7 @@ impl Feed {
     /// nothing changes, while something of the old log is due: only then is the last thing sent a whole frame; and false
     /// for a feed that has an end.
     pub fn switch(&mut self, log: &Arc<Log>, now: Time) -> bool {
-        if self.end != End::Never || self.due_bytes(now) > 0 {
+        if self.has_end() || self.due_bytes(now) > 0 {
             return false;
         }
         let edge = log.edge();

@@ -335,7 +335,7 @@ impl Worker {
             }
             Order::Move { from, to } => {
                 for (_, listener) in &mut self.listeners {
-                    if listener.hearing.stream().id() == from {
+                    if listener.hearing.stream().id() == from && !listener.feed.has_end() {
                         listener.destination = Some(Arc::clone(&to));
                         if listener.state == State::Idle {
                             listener.try_move(&self.clock);

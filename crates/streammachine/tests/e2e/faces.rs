@@ -174,10 +174,8 @@ fn azuracast_and_butt_find_what_they_read() {
 fn how_far_behind_a_listener_is_is_told_in_bytes() {
     let host = Host::with_stream(json!({"burst": 1}));
     play(&host, 0..count(30));
-    // Nothing is on air any more: the edge stays, and this one waits for its time.
+    // Nothing is on air any more: the edge stays, and this one waits for its time. It is listed nevertheless.
     let mut early = listen_with(&host, "/test?offset=25", &[("User-Agent", "early")]);
-    let _source = source(&host);
-    wait_for_sources(&host, "test", 1);
     let report = hear(&mut early.body, 7_000);
     let xml = admin(&host, "/admin/listclients?mount=/test");
     let lag: u64 = texts(&xml, "lag")[0].parse().unwrap();
@@ -262,6 +260,10 @@ fn what_cannot_be_is_refused_in_icecasts_words() {
     }
     let post = Request { headers: &[CLOSE], ..Request::new("POST", "/admin/stats") };
     assert!(ListenerClient::send(host.listeners(), &post).read_text().contains("400 - unknown request"));
+    // A head changes nothing.
+    let head = Request { headers: &[CLOSE], ..Request::new("HEAD", "/admin/killsource?mount=/a") };
+    assert_eq!(ListenerClient::send(host.listeners(), &head).status, 400);
+    assert_eq!(texts(&admin(&host, "/admin/stats"), "sources"), ["1"]);
     for id in ["99999", "0", "x", "-1", "18446744073709551616"] {
         let number = id.parse::<u64>().unwrap_or(0);
         let xml = admin(&host, &format!("/admin/killclient?mount=/a&id={id}"));
@@ -365,6 +367,24 @@ fn moved_listeners_keep_their_connection_and_go_on_with_the_other_stream() {
     let id = id_of(&host, "/b", "moved");
     admin(&host, &format!("/admin/killclient?mount=/b&id={id}"));
     moved.body.read_to_end(1_000_000);
+}
+
+#[test]
+fn listeners_of_a_stream_without_a_source_can_be_moved_but_not_to_another_codec() {
+    let stream = json!({"source_password": PASSWORD, "burst": 1});
+    let aac = merge(stream.clone(), json!({"format": "aac"}));
+    let host = Host::start(json!({"streams": {"a": stream, "b": stream, "c": aac}}));
+    let mut waits = listen(&host, "/a");
+    let _c = connect(&host, SourceOptions::new("/c", PASSWORD).header("Content-Type", "audio/aac"));
+    let mut b = connect(&host, SourceOptions::new("/b", PASSWORD));
+    wait_for_sources(&host, "b", 1);
+    wait_for_sources(&host, "c", 1);
+    let mut refused = get(&host, "/admin/moveclients?mount=/a&destination=/c", &[]);
+    assert!(refused.read_text().contains("400 - The destination has another codec"));
+    admin(&host, "/admin/moveclients?mount=/a&destination=/b");
+    eventually(DEADLINE, || (status(&host, "b")["listeners"] == 1).then_some(()));
+    b.send(&frames().bytes(0..count(3))).unwrap();
+    hear(&mut waits.body, 16_000);
 }
 
 #[test]
@@ -485,7 +505,7 @@ fn lines_until(connection: &mut Connection, wanted: &str) -> String {
     let read = connection.read_until(DEADLINE, |bytes| {
         String::from_utf8_lossy(bytes).contains(&line) && bytes.ends_with(b"\n")
     });
-    String::from_utf8(read).unwrap()
+    String::from_utf8(read).expect("statistics are UTF-8")
 }
 
 #[test]

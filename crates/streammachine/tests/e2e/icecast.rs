@@ -240,7 +240,7 @@ fn paths(xml: &str, left_out: &[&str]) -> Vec<String> {
 
 /// Texts of the elements with these names.
 fn values(xml: &str, names: &[&str]) -> BTreeSet<(String, String)> {
-    let document = roxmltree::Document::parse(xml).unwrap();
+    let document = roxmltree::Document::parse(xml).unwrap_or_else(|error| panic!("{error}: {xml}"));
     let elements = document.descendants().filter(|node| names.contains(&node.tag_name().name()));
     elements
         .map(|node| (node.tag_name().name().to_owned(), node.text().unwrap_or_default().to_owned()))

@@ -12,6 +12,7 @@ use super::stats::{self, OnAir};
 use super::xml::Xml;
 use crate::admin::Admin;
 use crate::mount::Mount;
+use crate::stream::Stream;
 
 /// A request for a command.
 #[derive(Debug)]
@@ -59,6 +60,13 @@ impl Request<'_> {
         OnAir::named(self.admin, mount).ok_or(Refused::NoSource)
     }
 
+    /// The stream whose listeners the request is about: they stay when its source goes.
+    fn stream(&self) -> Result<Arc<Stream>, Refused> {
+        let mount = self.get("mount").ok_or(Refused::NoMount)?;
+        let key = mount.strip_prefix('/').unwrap_or(mount);
+        self.admin.streams.find(key).ok_or(Refused::NoSource)
+    }
+
     fn stats(&self) -> Answer {
         let all = OnAir::all(self.admin);
         let shown: Vec<&OnAir> = match self.get("mount") {
@@ -84,12 +92,12 @@ impl Request<'_> {
     }
 
     async fn list_clients(&self) -> Answer {
-        let on_air = self.on_air()?;
+        let stream = self.stream()?;
         self.admin.delivery.tell().await;
-        let edge = on_air.stream.log().edge().position;
-        let listeners = self.admin.roster.list(&on_air.stream);
+        let edge = stream.log().edge().position;
+        let listeners = self.admin.roster.list(&stream);
         let mut document = Xml::new("icestats");
-        document.begin("source", &[("mount", &on_air.mount())]);
+        document.begin("source", &[("mount", &format!("/{}", stream.key()))]);
         document.text("Listeners", listeners.len());
         for entry in listeners {
             document.begin("listener", &[]);
@@ -108,14 +116,14 @@ impl Request<'_> {
     }
 
     fn kill_client(&self) -> Answer {
-        let on_air = self.on_air()?;
+        let stream = self.stream()?;
         // As Icecast reads it: what is no number is 0, which nobody has.
         let id: u64 = self.get("id").ok_or(Refused::Missing)?.trim().parse().unwrap_or(0);
-        let Some(entry) = self.admin.roster.find(&on_air.stream, id) else {
+        let Some(entry) = self.admin.roster.find(&stream, id) else {
             return Ok(outcome(&format!("Client {id} not found"), false));
         };
         self.admin.delivery.dismiss(&entry);
-        tracing::info!(stream = on_air.stream.key(), id, "a listener was closed by request");
+        tracing::info!(stream = stream.key(), id, "a listener was closed by request");
         Ok(outcome(&format!("Client {id} removed"), true))
     }
 
@@ -130,26 +138,26 @@ impl Request<'_> {
     }
 
     fn move_clients(&self) -> Answer {
-        let from = self.on_air()?;
+        let from = self.stream()?;
+        let mount = format!("/{}", from.key());
         let Some(destination) = self.get("destination") else {
             let mut others = OnAir::all(self.admin);
-            others.retain(|it| it.stream.key() != from.stream.key());
+            others.retain(|it| it.stream.key() != from.key());
             let mut document = Xml::new("icestats");
-            document.text("current_source", from.mount());
+            document.text("current_source", mount);
             stats::list_mounts(self.admin, &mut document, &others);
             return Ok(xml(document));
         };
         let to = OnAir::named(self.admin, destination).ok_or(Refused::NoDestination)?;
-        if to.stream.key() == from.stream.key() {
+        if to.stream.key() == from.key() {
             return Err(Refused::SamePlace);
         }
-        let codec = |it: &OnAir| it.stream.log().format().map(|format| format.codec);
-        if codec(&from) != codec(&to) {
+        if codec(&from) != codec(&to.stream) {
             return Err(Refused::OtherCodec);
         }
-        self.admin.delivery.move_all(&from.stream, &to.stream);
-        tracing::info!(from = from.stream.key(), to = to.stream.key(), "listeners were moved by request");
-        Ok(outcome(&format!("Clients moved from {} to {}", from.mount(), to.mount()), true))
+        self.admin.delivery.move_all(&from, &to.stream);
+        tracing::info!(from = from.key(), to = to.stream.key(), "listeners were moved by request");
+        Ok(outcome(&format!("Clients moved from {mount} to {}", to.mount()), true))
     }
 
     fn fallbacks(&self) -> Answer {
@@ -183,4 +191,9 @@ impl Request<'_> {
         let of_stream = || Some(Arc::clone(self.admin.streams.find(key)?.mount()));
         self.admin.mounts.find(key).or_else(of_stream)
     }
+}
+
+/// What players of a stream were told to expect.
+fn codec(stream: &Stream) -> audio::Codec {
+    stream.log().format().map_or_else(|| stream.config().format, |format| format.codec)
 }

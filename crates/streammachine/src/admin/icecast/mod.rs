@@ -49,7 +49,9 @@ fn base(admin: &Admin, headers: &HeaderMap) -> String {
 }
 
 async fn command(State(admin): State<Arc<Admin>>, Path(command): Path<String>, request: Request) -> Response {
-    if request.method() != Method::GET && request.method() != Method::HEAD {
+    // Who asks for a head does not mean to change anything.
+    let is_read = request.method() == Method::HEAD && !commands::changes(&command);
+    if request.method() != Method::GET && !is_read {
         return answers::refuse(Refused::UnknownRequest);
     }
     let checked = check(&admin, &command, &request);

@@ -21,6 +21,9 @@ const CALLBACK_MAX: usize = 64;
 
 /// The answer, if `path` is one of these pages.
 pub fn answer(admin: &Admin, path: &str, query: &Query) -> Option<Response> {
+    if !["/7.html", "/stats", "/statistics", "/currentsong", "/played"].contains(&path) {
+        return None;
+    }
     let stream = find(admin, query);
     let stream = stream.as_deref();
     Some(match path {
