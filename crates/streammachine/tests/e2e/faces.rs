@@ -1,9 +1,16 @@
 //! The faces of Icecast and SHOUTcast: what panels, encoders and widgets read, and what they may do. What a real Icecast
 //! says is compared in `icecast`.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
 use serde_json::{Value, json};
 use testkit::connection::Connection;
 use testkit::listener::{ListenerClient, Request, Response};
+use testkit::process::Process;
+use testkit::programs;
 use testkit::source::SourceOptions;
 use testkit::wait::{DEADLINE, eventually};
 
@@ -13,6 +20,8 @@ use crate::harness::{
     wait_for_sources,
 };
 
+/// The user that programs run as which refuse root: Debian's `nobody`.
+const NOBODY: u32 = 65_534;
 /// The password `secret`.
 const HASH: &str = "sha1$salt1234$1$f93bf1a2bb10e1fce2710f9ed957346cfb31b8f0";
 const ADMIN: (&str, &str) = ("Authorization", "Basic YWRtaW46c2VjcmV0");
@@ -406,6 +415,32 @@ fn what_one_player_opens_at_its_start_counts_once() {
     assert_eq!(counts(), (json!(2), json!(2)));
     drop((connections, other));
     eventually(DEADLINE, || (counts() == (json!(0), json!(2))).then_some(()));
+}
+
+#[test]
+fn a_real_vlc_connects_twice_and_is_one_listener() {
+    let Some(program) = programs::find("cvlc") else {
+        println!("skipped: a_real_vlc_connects_twice_and_is_one_listener (apt-get install vlc)");
+        return;
+    };
+    let host = Host::with_stream(json!({"burst": 5}));
+    let _source = on_air(&host, 6);
+    let home = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(home.path(), Permissions::from_mode(0o777)).unwrap();
+    let mut command = Command::new(program);
+    command.args(["-q", "--aout=dummy", "--no-video"]).arg(format!("http://{}/test", host.listeners()));
+    command.env("HOME", home.path());
+    if rustix::process::geteuid().is_root() {
+        // It refuses root.
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let _player = Process::start(command);
+    let list = || admin(&host, "/admin/listclients?mount=/test");
+    eventually(DEADLINE, || (texts(&list(), "ID") == ["2"]).then_some(()));
+    assert!(texts(&list(), "UserAgent")[0].starts_with("VLC/"), "{}", list());
+    let xml = admin(&host, "/admin/stats");
+    assert_eq!(texts(&xml, "listener_connections"), ["1"]);
+    assert_eq!((texts(&xml, "listener_peak"), &texts(&xml, "listeners")[1]), (vec!["1".into()], &"1".into()));
 }
 
 #[test]
