@@ -362,6 +362,8 @@ fn the_list_of_streams_is_icecasts_to_the_byte() {
     let Some((_icecast, _host, [theirs, ours])) = both("the_list_of_streams_is_icecasts_to_the_byte") else {
         return;
     };
+    theirs.status();
+    ours.status();
     let list =
         |station: &Station, user| station.answer("GET", "/admin/streamlist.txt", &[("Authorization", user)]);
     assert_eq!(list(&ours, ADMIN.1), list(&theirs, "Basic cmVsYXk6c2VjcmV0"));
