@@ -20,8 +20,8 @@ use crate::base::net::{Acceptor, bind};
 use crate::base::task;
 use crate::base::throttle::Throttle;
 use crate::config::{self, Settings};
-use crate::http::App;
 use crate::http::front::{Port, serve};
+use crate::http::{App, sources};
 use crate::listener::Audience;
 use crate::listener::delivery::Delivery;
 use crate::listener::roster::Roster;
@@ -53,7 +53,6 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let streams = start_streams(&settings, &mounts, clock).await?;
 
     let heads = Arc::new(Semaphore::new(budget.heads_max));
-    let door = Door::new(Arc::clone(&mounts), clock, budget.heads_max, settings.limits.sources_max);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     // The other half is for what the kernel does with the bytes, for the sources and for the HTTP server.
     let delivery = Delivery::start(cores.div_ceil(2), settings.chunk_duration, clock)
@@ -64,7 +63,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let roster = Roster::new(clock);
     let admin = Arc::new(Admin {
         streams: Arc::clone(&streams),
-        mounts,
+        mounts: Arc::clone(&mounts),
         access: access(&settings),
         chunk: settings.chunk_duration,
         clock,
@@ -76,6 +75,9 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         throttle: Throttle::default(),
         followers: Semaphore::new(lines::FOLLOWERS_MAX),
     });
+    let listeners_port = ports.listeners.local_addr().context("port")?.port();
+    let reception = sources::reception(Arc::clone(&admin), listeners_port);
+    let door = Door::new(mounts, clock, budget.heads_max, settings.limits.sources_max, reception);
     let app = Arc::new(App {
         clock,
         streams: Arc::clone(&streams),

@@ -122,20 +122,32 @@ impl Connection {
         Some(self.app.decide(&stream, &ask))
     }
 
-    /// Lets the HTTP server have the connection, from its first byte.
+    /// Lets the HTTP server have the connection.
     async fn hand_on(self, socket: TcpStream, peer: SocketAddr, request: Request) {
-        let mut prefix = bytes::BytesMut::from(&request.raw[..]);
-        prefix.extend_from_slice(&request.rest);
-        let io = TokioIo::new(PrefixedIo::new(prefix.freeze(), socket));
-        let routes = self.routes.layer(axum::Extension(PeerAddress(peer)));
-        let server = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(KEEP_ALIVE)
-            .max_buf_size(64 * 1024)
-            .serve_connection(io, TowerToHyperService::new(routes));
-        if let Err(error) = server.await {
-            tracing::debug!(%peer, %error, "connection ended");
-        }
+        serve_http(socket, peer, request, self.routes, true).await;
+    }
+}
+
+/// Lets the HTTP server have a connection, from its first byte on, for one request or as long as it is kept.
+pub(super) async fn serve_http(
+    socket: TcpStream,
+    peer: SocketAddr,
+    request: Request,
+    routes: axum::Router,
+    keep_alive: bool,
+) {
+    let mut prefix = bytes::BytesMut::from(&request.raw[..]);
+    prefix.extend_from_slice(&request.rest);
+    let io = TokioIo::new(PrefixedIo::new(prefix.freeze(), socket));
+    let routes = routes.layer(axum::Extension(PeerAddress(peer)));
+    let server = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(KEEP_ALIVE)
+        .keep_alive(keep_alive)
+        .max_buf_size(64 * 1024)
+        .serve_connection(io, TowerToHyperService::new(routes));
+    if let Err(error) = server.await {
+        tracing::debug!(%peer, %error, "connection ended");
     }
 }
 

@@ -7,6 +7,7 @@ pub mod front;
 mod io;
 mod pages;
 mod router;
+pub mod sources;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -180,6 +180,36 @@ fn azuracast_and_butt_find_what_they_read() {
 }
 
 #[test]
+fn the_source_port_has_the_pages_too_and_names_the_port_of_the_streams() {
+    let users = json!({"users": {"admin": HASH}, "admin": {"require_auth": true}});
+    let host = Host::start(merge(test_stream(json!({})), users));
+    let _source = source(&host);
+    eventually(DEADLINE, || icestats(&host, "/status-json.xsl").get("source").cloned());
+    let ask = |method, target, headers: &[(&str, &str)]| {
+        ListenerClient::send(host.sources(), &Request { headers, ..Request::new(method, target) })
+    };
+    let mut status = ask("GET", "/status-json.xsl", &[]);
+    assert_eq!((status.status, status.header("Connection")), (200, Some("close")));
+    let shown: Value = serde_json::from_str(&status.read_text()).unwrap();
+    let url = format!("http://{}/test", host.listeners());
+    assert_eq!(shown["icestats"]["source"]["listenurl"], url);
+    assert!(status.body.is_closed_within(DEADLINE));
+    let xml = ask("GET", "/admin/stats", &[ADMIN]).read_text();
+    assert_eq!(texts(&xml, "listenurl"), [url]);
+    assert_eq!(texts(&ask("GET", "/stats?sid=1", &[]).read_text(), "STREAMSTATUS"), ["1"]);
+    assert_eq!(ask("GET", "/admin/stats", &[WRONG]).status, 401);
+    // All else is as it was there.
+    for target in ["/test", "/", "/api/streams", "/admin"] {
+        assert_eq!(
+            ask("GET", target, &[ADMIN]).read_text(),
+            "This port is for sources: SOURCE or PUT.\n",
+            "{target}"
+        );
+    }
+    assert_eq!(ask("GET", "/admin/!POKE", &[]).status, 400);
+}
+
+#[test]
 fn how_far_behind_a_listener_is_is_told_in_bytes() {
     let host = Host::with_stream(json!({"burst": 1}));
     play(&host, 0..count(30));

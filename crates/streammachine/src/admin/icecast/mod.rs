@@ -29,9 +29,17 @@ pub fn router(admin: Arc<Admin>) -> Router {
     Router::new().route("/admin/{command}", any(command)).with_state(admin)
 }
 
+/// The page of Icecast that everybody may see.
+const STATUS: &str = "/status-json.xsl";
+
+/// True for the path of a page that everybody may see.
+pub fn is_public(path: &str) -> bool {
+    path == STATUS || shoutcast::PAGES.contains(&path)
+}
+
 /// The answer to a request for a page that everybody may see, if `path` is one.
 pub fn public(admin: &Admin, path: &str, query: &Query, headers: &HeaderMap) -> Option<Response> {
-    if path == "/status-json.xsl" {
+    if path == STATUS {
         let shown = match query.get("mount") {
             None => OnAir::all(admin),
             Some(mount) => OnAir::named(admin, mount).into_iter().collect(),

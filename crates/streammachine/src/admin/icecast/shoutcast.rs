@@ -14,6 +14,8 @@ use crate::admin::Admin;
 use crate::listener::roster::Counts;
 use crate::stream::Stream;
 
+/// The pages.
+pub const PAGES: [&str; 5] = ["/7.html", "/stats", "/statistics", "/currentsong", "/played"];
 /// Titles of `/played`.
 const PLAYED_MAX: usize = 20;
 /// Longest name of a function that JSON is wrapped in.
@@ -21,7 +23,7 @@ const CALLBACK_MAX: usize = 64;
 
 /// The answer, if `path` is one of these pages.
 pub fn answer(admin: &Admin, path: &str, query: &Query) -> Option<Response> {
-    if !["/7.html", "/stats", "/statistics", "/currentsong", "/played"].contains(&path) {
+    if !PAGES.contains(&path) {
         return None;
     }
     let stream = find(admin, query);
