@@ -212,6 +212,15 @@ fn the_source_port_has_the_pages_too_and_names_the_port_of_the_streams() {
 }
 
 #[test]
+fn an_api_port_of_its_own_has_the_admin_pages_and_no_others() {
+    let host = Host::start(merge(test_stream(json!({})), json!({"api_port": 0})));
+    assert_ne!(host.api(), host.listeners());
+    let ask = |target| ListenerClient::get(host.api(), target, &[CLOSE]).status;
+    assert_eq!((ask("/admin/stats"), ask("/status-json.xsl")), (200, 404));
+    assert_eq!(get(&host, "/admin/stats", &[]).status, 200);
+}
+
+#[test]
 fn how_far_behind_a_listener_is_is_told_in_bytes() {
     let host = Host::with_stream(json!({"burst": 1}));
     play(&host, 0..count(30));

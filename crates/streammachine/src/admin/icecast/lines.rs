@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use wire::head::Head;
 use wire::path::split_target;
 
@@ -68,9 +68,19 @@ pub async fn serve(admin: &Arc<Admin>, mut socket: TcpStream, peer: SocketAddr, 
         }
         out.clear();
         known = now;
-        // Whatever it says meanwhile is thrown away; its end, or nothing for a while, is what counts.
-        if matches!(timeout(LOOK, socket.read(&mut [0; 256])).await, Ok(Ok(0) | Err(_))) {
+        if !stays(&mut socket, Instant::now() + LOOK).await {
             return;
+        }
+    }
+}
+
+/// Whether the client is still there at `end`. Whatever it says meanwhile is thrown away.
+async fn stays(socket: &mut TcpStream, end: Instant) -> bool {
+    loop {
+        match timeout_at(end, socket.read(&mut [0; 256])).await {
+            Err(_) => return true,
+            Ok(Ok(0) | Err(_)) => return false,
+            Ok(Ok(_)) => {}
         }
     }
 }
