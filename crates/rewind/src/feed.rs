@@ -174,6 +174,11 @@ impl Feed {
         true
     }
 
+    /// True if it ends by itself, now or later.
+    pub fn has_end(&self) -> bool {
+        self.end != End::Never
+    }
+
     /// True if it is sent as fast as it is taken.
     pub fn is_unpaced(&self) -> bool {
         self.pacing == Pacing::Unpaced
@@ -196,6 +201,20 @@ impl Feed {
         end.settle(&self.log, now);
         let due = end.place().map_or(due, |end| end.min(due));
         self.log.bytes_between(self.position(), due) + self.front.len() as u64
+    }
+
+    /// Goes on with the live audio of `log` from its live edge, with the metadata framing of this connection. False, and
+    /// nothing changes, while something of the old log is due: only then is the last thing sent a whole frame; and false
+    /// for a feed that has an end.
+    pub fn switch(&mut self, log: &Arc<Log>, now: Time) -> bool {
+        if self.has_end() || self.due_bytes(now) > 0 {
+            return false;
+        }
+        let edge = log.edge();
+        self.cursor = log.cursor(edge.position).cursor;
+        self.log = log.clone();
+        self.pacing = Pacing::Live;
+        true
     }
 
     /// Puts into `pieces` what should be sent by `now`, and moves nothing. It is at most `audio_max` bytes of audio, but at

@@ -129,6 +129,11 @@ impl Log {
         self.ask(|shared| shared.titles.after(position))
     }
 
+    /// The metadata that was set last and up to `max - 1` times before, newest first, as far as the log reaches back.
+    pub fn metadata_history(&self, max: usize) -> Vec<Arc<MetaEntry>> {
+        self.ask(|shared| shared.titles.last(max))
+    }
+
     /// The segments that start within the buffer; none while no segment does.
     pub fn segments(&self) -> Option<Segments> {
         self.ask(|shared| {

@@ -71,6 +71,11 @@ impl Titles {
         true
     }
 
+    /// The last `max` changes, newest first.
+    pub fn last(&self, max: usize) -> Vec<Arc<MetaEntry>> {
+        self.changes.iter().rev().take(max).map(|(_, entry)| entry.clone()).collect()
+    }
+
     /// Forgets what is not in force at `first` or later.
     pub fn trim(&mut self, first: Position) {
         while self.changes.get(1).is_some_and(|(start, _)| *start <= first) {

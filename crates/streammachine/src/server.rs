@@ -13,16 +13,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
 use crate::admin::access::Access;
+use crate::admin::icecast::lines;
 use crate::base::clock::Clock;
 use crate::base::descriptors::{self, Budget};
 use crate::base::net::{Acceptor, bind};
 use crate::base::task;
+use crate::base::throttle::Throttle;
 use crate::config::{self, Settings};
 use crate::hls::{Hls, HlsConfig};
-use crate::http::App;
 use crate::http::front::{Port, serve};
+use crate::http::{App, sources};
 use crate::listener::Audience;
 use crate::listener::delivery::Delivery;
+use crate::listener::roster::Roster;
 use crate::mount::door::Door;
 use crate::mount::{self, Mount};
 use crate::stream::{self, Keeping, Stream};
@@ -51,25 +54,38 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let streams = start_streams(&settings, &mounts, clock).await?;
 
     let heads = Arc::new(Semaphore::new(budget.heads_max));
-    let door = Door::new(Arc::clone(&mounts), clock, budget.heads_max, settings.limits.sources_max);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     // The other half is for what the kernel does with the bytes, for the sources and for the HTTP server.
     let delivery = Delivery::start(cores.div_ceil(2), settings.chunk_duration, clock)
         .context("cannot start delivery threads")?;
-    let admin = Arc::new(Admin {
-        streams: Arc::clone(&streams),
-        mounts,
-        access: access(&settings),
-        chunk: settings.chunk_duration,
-    });
     let listeners_max =
         settings.limits.listeners_max.map_or(budget.listeners_max, |max| max.min(budget.listeners_max));
+    let audience = Audience::new(listeners_max);
+    let roster = Roster::new(clock);
+    let admin = Arc::new(Admin {
+        streams: Arc::clone(&streams),
+        mounts: Arc::clone(&mounts),
+        access: access(&settings),
+        chunk: settings.chunk_duration,
+        clock,
+        started: clock.now().wall,
+        behind_proxy: settings.behind_proxy,
+        audience: Arc::clone(&audience),
+        roster: Arc::clone(&roster),
+        delivery: Arc::clone(&delivery),
+        throttle: Throttle::default(),
+        followers: Semaphore::new(lines::FOLLOWERS_MAX),
+    });
+    let listeners_port = ports.listeners.local_addr().context("port")?.port();
+    let reception = sources::reception(Arc::clone(&admin), listeners_port);
+    let door = Door::new(mounts, clock, budget.heads_max, settings.limits.sources_max, reception);
     let app = Arc::new(App {
         clock,
         streams: Arc::clone(&streams),
         admin,
         door: Arc::clone(&door),
-        audience: Audience::new(listeners_max),
+        audience,
+        roster,
         delivery,
         cors: settings.cors.clone(),
         ua_skip: settings.ua_skip.clone(),

@@ -1,5 +1,7 @@
 //! The address under which a client knows this server, for URLs that are given to it.
 
+use std::net::{IpAddr, SocketAddr};
+
 /// Longest host that is repeated to a client.
 const HOST_MAX: usize = 255;
 
@@ -18,6 +20,19 @@ pub fn public_base<'a>(
     let hosts = [forwarded("x-forwarded-host"), header("host")];
     let host = hosts.into_iter().flatten().find(|host| is_host(host));
     format!("{scheme}://{}", host.or(fallback).unwrap_or("localhost"))
+}
+
+/// The client's address: the first of `X-Forwarded-For` behind a proxy, if that is one, else the `peer`.
+pub fn client_ip<'a>(header: impl Fn(&str) -> Option<&'a str>, behind_proxy: bool, peer: IpAddr) -> IpAddr {
+    let forwarded = if behind_proxy { header("x-forwarded-for").and_then(first) } else { None };
+    forwarded.and_then(parse_ip).map_or(peer, |ip| ip.to_canonical())
+}
+
+/// An address as proxies write it: bare, or with a port behind it.
+fn parse_ip(text: &str) -> Option<IpAddr> {
+    let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
+    let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    text.parse().ok().or_else(with_port).or_else(in_brackets)
 }
 
 fn first(list: &str) -> Option<&str> {
@@ -67,6 +82,26 @@ mod tests {
         ] {
             assert_eq!(base(&headers(scheme, host), true, None), expected, "{scheme} {host}");
             assert_eq!(base(&headers(scheme, host), false, None), "http://inner:8000");
+        }
+    }
+
+    #[test]
+    fn the_clients_address_is_the_one_that_a_trusted_proxy_tells() {
+        let peer = IpAddr::from([10, 0, 0, 1]);
+        for (forwarded, expected) in [
+            ("192.0.2.7", "192.0.2.7"),
+            (" 192.0.2.7 , 10.0.0.2", "192.0.2.7"),
+            ("192.0.2.7:5000", "192.0.2.7"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("[2001:db8::1]:443", "2001:db8::1"),
+            ("[2001:db8::1]", "2001:db8::1"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("unknown", "10.0.0.1"),
+            ("", "10.0.0.1"),
+        ] {
+            let header = |name: &str| (name == "x-forwarded-for").then_some(forwarded);
+            assert_eq!(client_ip(header, true, peer).to_string(), expected, "{forwarded:?}");
+            assert_eq!(client_ip(header, false, peer), peer);
         }
     }
 

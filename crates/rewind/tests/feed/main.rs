@@ -10,3 +10,4 @@ mod pacing;
 mod simulation;
 mod starts;
 mod station;
+mod switching;

@@ -81,3 +81,18 @@ fn the_title_of_the_oldest_audio_survives_eviction_and_restart() {
     drop(writer);
     check(&open(Some(dir.path())).1);
 }
+
+#[test]
+fn the_last_titles_are_told_newest_first() {
+    let (mut writer, log, _) = open(None);
+    for (number, name) in ["first", "second", "third"].into_iter().enumerate() {
+        writer.set_metadata(title(name), seconds(number as i64));
+        writer.append(&chunk(number as u64, 100));
+    }
+    let told = |max| -> Vec<String> {
+        log.metadata_history(max).iter().map(|entry| entry.metadata.title.clone()).collect()
+    };
+    assert_eq!(told(2), ["third", "second"]);
+    assert_eq!(told(100), ["third", "second", "first", ""]);
+    assert_eq!(log.metadata_history(1)[0].time, seconds(2));
+}

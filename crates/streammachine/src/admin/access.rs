@@ -58,15 +58,19 @@ impl Access {
                     && caller.host.is_none_or(names_this_machine);
                 if local { Ok(()) } else { Err(Refusal::NotLocal) }
             }
-            Access::Users(users) => {
-                let known = wire::auth::basic(caller.authorization).is_some_and(|credentials| {
-                    users
-                        .get(&credentials.user)
-                        .is_some_and(|hash| password::verify(&credentials.password, hash.expose()))
-                });
-                if known { Ok(()) } else { Err(Refusal::Unauthorized) }
-            }
+            Access::Users(_) if self.knows(caller.authorization) => Ok(()),
+            Access::Users(_) => Err(Refusal::Unauthorized),
         }
+    }
+
+    /// True for the name and password of a user.
+    pub fn knows(&self, authorization: Option<&str>) -> bool {
+        let Access::Users(users) = self else { return false };
+        wire::auth::basic(authorization).is_some_and(|credentials| {
+            users
+                .get(&credentials.user)
+                .is_some_and(|hash| password::verify(&credentials.password, hash.expose()))
+        })
     }
 }
 

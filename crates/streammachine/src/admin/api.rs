@@ -68,6 +68,11 @@ fn preflight() -> Response {
 }
 
 fn check(admin: &Admin, request: &Request) -> Result<(), Refusal> {
+    admin.access.check(caller(request)?)
+}
+
+/// What is known of a request.
+pub(super) fn caller(request: &Request) -> Result<Caller<'_>, Refusal> {
     let headers = request.headers();
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let Some(PeerAddress(peer)) = request.extensions().get::<PeerAddress>() else {
@@ -75,7 +80,7 @@ fn check(admin: &Admin, request: &Request) -> Result<(), Refusal> {
     };
     let forwarded =
         ["forwarded", "x-forwarded-for", "x-real-ip"].iter().any(|name| headers.contains_key(*name));
-    admin.access.check(Caller {
+    Ok(Caller {
         peer: peer.ip(),
         forwarded,
         authorization: text(header::AUTHORIZATION),

@@ -2,13 +2,23 @@
 
 pub mod access;
 pub mod api;
+pub mod icecast;
 mod password;
 mod show;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use audio::Time;
+use tokio::sync::Semaphore;
+
 use crate::admin::access::Access;
+use crate::base::clock::Clock;
+use crate::base::throttle::Throttle;
+use crate::listener::Audience;
+use crate::listener::delivery::Delivery;
+use crate::listener::roster::Roster;
 use crate::{mount, stream};
 
 /// What the API works on.
@@ -22,4 +32,32 @@ pub struct Admin {
     pub access: Access,
     /// Audio in an original's chunk, which its API tells.
     pub chunk: Duration,
+    /// The host's clocks.
+    pub clock: Clock,
+    /// When the server started.
+    pub started: Time,
+    /// Whether `X-Forwarded-*` headers are believed.
+    pub behind_proxy: bool,
+    /// The seats.
+    pub audience: Arc<Audience>,
+    /// Who is listening.
+    pub roster: Arc<Roster>,
+    /// Closes and moves listeners.
+    pub delivery: Arc<Delivery>,
+    /// Wrong passwords.
+    pub throttle: Throttle,
+    /// Places for clients that follow the statistics.
+    pub followers: Semaphore,
+}
+
+impl Admin {
+    /// True for the user and password of a user of the API.
+    pub fn knows(&self, authorization: Option<&str>) -> bool {
+        self.access.knows(authorization)
+    }
+
+    /// Waits after a wrong password from `ip`, the longer the more there were.
+    async fn slow_down(&self, ip: IpAddr) {
+        tokio::time::sleep(self.throttle.failed(ip, self.clock.mono())).await;
+    }
 }

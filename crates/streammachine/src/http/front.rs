@@ -13,6 +13,7 @@ use wire::head::{Head, Protocol};
 use wire::path::split_target;
 use wire::source::{SourceRequest, answers, classify};
 
+use crate::admin::icecast::lines;
 use crate::base::head::{self, Failure, Request, answer_and_close};
 use crate::base::net::{Accepted, Acceptor, PeerAddress};
 use crate::base::task;
@@ -73,12 +74,17 @@ impl Connection {
         if self.port == Port::Api {
             return self.hand_on(socket, peer, request).await;
         }
-        if let SourceRequest::Metadata(metadata) = classify(&request.head) {
+        if request.head.method == "STATS" {
+            return lines::serve(&self.app.admin, socket, peer, &request.head).await;
+        }
+        if let SourceRequest::Metadata(metadata) = classify(&request.head)
+            && !self.app.admin.knows(request.head.header("authorization"))
+        {
             let answer = self.app.door.metadata(&request.head, &metadata, peer).await;
             return answer_and_close(socket, &answer).await;
         }
         let http10 = is_http10(&request.head);
-        match self.find_audio(&request.head) {
+        match self.find_audio(&request.head, peer) {
             None => self.hand_on(socket, peer, request).await,
             Some(Answer::Head(headers)) => {
                 answer_and_close(socket, &answer::encode("200 OK", http10, &headers)).await
@@ -99,7 +105,7 @@ impl Connection {
     }
 
     /// The answer, if the request is for audio that can go the fast way.
-    fn find_audio(&self, head: &Head) -> Option<Answer> {
+    fn find_audio(&self, head: &Head, peer: SocketAddr) -> Option<Answer> {
         let head_only = head.method == "HEAD";
         if !(head_only || head.method == "GET")
             || router::wants_page(head.header("accept"), head.header("icy-metadata"))
@@ -111,7 +117,7 @@ impl Connection {
         let ask = Ask {
             head_only,
             target: &head.target,
-            agent: head.header("user-agent"),
+            who: self.app.who(|name| head.header(name), peer),
             origin: head.header("origin"),
             icy: head.header("icy-metadata"),
             range: head.header("range").filter(|_| head.header("if-range").is_none()),
@@ -119,27 +125,38 @@ impl Connection {
         Some(self.app.decide(&stream, &ask))
     }
 
-    /// Lets the HTTP server have the connection, from its first byte.
+    /// Lets the HTTP server have the connection.
     async fn hand_on(self, socket: TcpStream, peer: SocketAddr, request: Request) {
-        let mut prefix = bytes::BytesMut::from(&request.raw[..]);
-        prefix.extend_from_slice(&request.rest);
-        let io = TokioIo::new(PrefixedIo::new(prefix.freeze(), socket));
-        let cut = Cut::default();
-        let routes =
-            self.routes.layer(axum::Extension(PeerAddress(peer))).layer(axum::Extension(cut.clone()));
-        let server = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(KEEP_ALIVE)
-            .max_buf_size(64 * 1024)
-            .serve_connection(io, TowerToHyperService::new(routes));
-        tokio::select! {
-            result = server => {
-                if let Err(error) = result {
-                    tracing::debug!(%peer, %error, "connection ended");
-                }
+        serve_http(socket, peer, request, self.routes, true).await;
+    }
+}
+
+/// Lets the HTTP server have a connection, from its first byte on, for one request or as long as it is kept.
+pub(super) async fn serve_http(
+    socket: TcpStream,
+    peer: SocketAddr,
+    request: Request,
+    routes: axum::Router,
+    keep_alive: bool,
+) {
+    let mut prefix = bytes::BytesMut::from(&request.raw[..]);
+    prefix.extend_from_slice(&request.rest);
+    let io = TokioIo::new(PrefixedIo::new(prefix.freeze(), socket));
+    let cut = Cut::default();
+    let routes = routes.layer(axum::Extension(PeerAddress(peer))).layer(axum::Extension(cut.clone()));
+    let server = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(KEEP_ALIVE)
+        .keep_alive(keep_alive)
+        .max_buf_size(64 * 1024)
+        .serve_connection(io, TowerToHyperService::new(routes));
+    tokio::select! {
+        result = server => {
+            if let Err(error) = result {
+                tracing::debug!(%peer, %error, "connection ended");
             }
-            () = cut.0.cancelled() => tracing::debug!(%peer, "connection cut: too slow"),
         }
+        () = cut.0.cancelled() => tracing::debug!(%peer, "connection cut: too slow"),
     }
 }
 

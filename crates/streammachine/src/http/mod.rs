@@ -7,7 +7,9 @@ pub mod front;
 mod io;
 mod pages;
 mod router;
+pub mod sources;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use crate::base::cors::{Cors, Header};
 use crate::hls::{self, Hls};
 use crate::listener::delivery::Delivery;
 use crate::listener::opening::{Opened, Refused, open};
+use crate::listener::roster::{Roster, Who};
 use crate::listener::{Audience, Hearing, answer};
 use crate::mount::door::Door;
 use crate::stream::Stream;
@@ -41,6 +44,8 @@ pub struct App {
     pub door: Arc<Door>,
     /// The seats.
     pub audience: Arc<Audience>,
+    /// Who is listening.
+    pub roster: Arc<Roster>,
     /// The fast path.
     pub delivery: Arc<Delivery>,
     /// The rule for pages of other origins.
@@ -68,8 +73,8 @@ pub struct Ask<'a> {
     pub head_only: bool,
     /// Request target, as it came.
     pub target: &'a str,
-    /// `User-Agent`.
-    pub agent: Option<&'a str>,
+    /// Who asks.
+    pub who: Who<'a>,
     /// `Origin`.
     pub origin: Option<&'a str>,
     /// `Icy-MetaData`.
@@ -140,9 +145,18 @@ impl App {
         }
     }
 
+    /// Who makes a request with these headers over a connection from `peer`.
+    pub fn who<'a>(&self, header: impl Fn(&str) -> Option<&'a str>, peer: SocketAddr) -> Who<'a> {
+        Who {
+            ip: wire::host::client_ip(&header, self.behind_proxy, peer.ip()),
+            agent: header("user-agent"),
+            referer: header("referer"),
+        }
+    }
+
     /// Refuses user agents that are not wanted.
     pub fn refuse_agent(&self, ask: &Ask<'_>) -> Option<Short> {
-        let unwanted = ask.agent.is_some_and(|agent| self.ua_skip.is_match(agent));
+        let unwanted = ask.who.agent.is_some_and(|agent| self.ua_skip.is_match(agent));
         unwanted.then(|| Short::new(403, "Invalid User Agent.").with(self.cors.headers(ask.origin)))
     }
 
@@ -163,7 +177,8 @@ impl App {
         let Some(seat) = self.audience.seat() else {
             return cors(Short::new(503, "No seat is free.\n").with([("retry-after", "30".to_owned())]));
         };
-        let hearing = Hearing::new(Arc::clone(stream), seat, opened.feed.due_bytes(self.clock.steady()));
+        let burst_bytes = opened.feed.due_bytes(self.clock.steady());
+        let hearing = self.roster.enter(stream, seat, ask.who, burst_bytes);
         Answer::Audio { opened: Box::new(opened), hearing, headers }
     }
 

@@ -1,5 +1,6 @@
 //! Everything that is not a stream on the fast path, through the HTTP server.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -13,12 +14,14 @@ use axum::{Extension, Router};
 use wire::listen::ListenPath;
 use wire::path::split_target;
 
-use crate::admin::api;
+use crate::admin::{api, icecast};
 use crate::base::cors::Header;
+use crate::base::net::PeerAddress;
 use crate::hls::answer::{Asked, answer};
 use crate::http::front::Port;
 use crate::http::{Answer, App, Ask, Short, pages};
 use crate::listener::body::{self, Cut};
+use crate::listener::roster::Who;
 
 /// Methods of the listener port.
 const METHODS: &str = "GET,HEAD";
@@ -30,6 +33,7 @@ pub fn build(app: Arc<App>, port: Port) -> Router {
         .route("/readyz", get(pages::ready))
         .with_state(Arc::clone(&app));
     let api = api::router(Arc::clone(&app.admin));
+    let health = health.merge(icecast::router(Arc::clone(&app.admin)));
     match port {
         Port::Api => health.nest("/api", api).fallback(|| async { (StatusCode::NOT_FOUND, "Not found.\n") }),
         Port::Listeners { api: with_api } => {
@@ -59,7 +63,7 @@ async fn common(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     let ask = Ask {
         head_only: false,
         target: "",
-        agent: text(request.headers(), header::USER_AGENT),
+        who: who(&app, request.headers(), peer(&request)),
         origin: origin.as_deref(),
         icy: None,
         range: None,
@@ -84,6 +88,15 @@ async fn common(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     response
 }
 
+fn peer(request: &Request) -> SocketAddr {
+    let unknown = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+    request.extensions().get::<PeerAddress>().map_or(unknown, |peer| peer.0)
+}
+
+fn who<'a>(app: &App, headers: &'a HeaderMap, peer: SocketAddr) -> Who<'a> {
+    app.who(|name| headers.get(name).and_then(|value| value.to_str().ok()), peer)
+}
+
 /// Streams, their playlists, and what is nothing of ours.
 async fn other(State(app): State<Arc<App>>, Extension(cut): Extension<Cut>, request: Request) -> Response {
     let (method, headers) = (request.method(), request.headers());
@@ -106,7 +119,7 @@ async fn other(State(app): State<Arc<App>>, Extension(cut): Extension<Cut>, requ
         let ask = Ask {
             head_only: *method == Method::HEAD,
             target,
-            agent: text(headers, header::USER_AGENT),
+            who: who(&app, headers, peer(&request)),
             origin: text(headers, header::ORIGIN),
             icy: text(headers, HeaderName::from_static("icy-metadata")),
             range: text(headers, header::RANGE).filter(|_| !headers.contains_key(header::IF_RANGE)),
@@ -115,6 +128,9 @@ async fn other(State(app): State<Arc<App>>, Extension(cut): Extension<Cut>, requ
     }
     let hls = Asked { path: &path, query: &query, method, headers };
     if let Some(response) = answer(&app.hls_context(), &hls).await {
+        return response;
+    }
+    if let Some(response) = icecast::public(&app.admin, &path, &query, headers) {
         return response;
     }
     pages::playlist(&app, &ListenPath::decode(&path), &query, headers).unwrap_or_else(|| {

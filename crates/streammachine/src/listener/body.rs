@@ -60,6 +60,10 @@ async fn watch(listener: Weak<Mutex<Listener>>, clock: Clock, tick: Duration, cu
         tokio::time::sleep(tick).await;
         let Some(listener) = listener.upgrade() else { return };
         let listener = listener.lock();
+        if listener.hearing.is_dismissed() {
+            cut.0.cancel();
+            return;
+        }
         if listener.hearing.is_too_slow(listener.feed.due_bytes(clock.steady())) {
             listener.hearing.note_slow();
             cut.0.cancel();
@@ -75,6 +79,9 @@ impl Body {
                 self.listener.lock().hearing.sent(bytes.len());
                 return Some(Ok(bytes));
             }
+            if self.listener.lock().hearing.is_dismissed() {
+                return None;
+            }
             match self.fill() {
                 Turn::Ready => {}
                 Turn::Wait => tokio::time::sleep(self.tick).await,
@@ -85,7 +92,8 @@ impl Body {
     }
 
     fn fill(&mut self) -> Turn {
-        let Listener { feed, pieces, .. } = &mut *self.listener.lock();
+        let Listener { feed, pieces, hearing } = &mut *self.listener.lock();
+        hearing.tell(feed.position());
         let turn = feed.fill(self.clock.steady(), TURN_BYTES, pieces);
         if turn == Turn::Ready {
             self.ready.extend(pieces.data().cloned());

@@ -18,9 +18,13 @@ use rewind::{Feed, Pieces, Turn};
 use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown};
 use slab::Slab;
+use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use crate::base::clock::Clock;
 use crate::listener::Hearing;
+use crate::listener::roster::Entry;
+use crate::stream::Stream;
 
 /// Slots in a tick. Fewer make larger, cheaper batches; more spread the load of the network over the tick.
 const SLOTS: usize = 4;
@@ -28,6 +32,8 @@ const SLOTS: usize = 4;
 const TURN_BYTES: usize = 256 * 1024;
 /// One that is being sent a span as fast as it takes it is closed after taking nothing for so long.
 const STALL_MAX: Duration = Duration::from_secs(60);
+/// Delivery threads that do not come to telling where listeners are within this have other worries.
+const TELL_TIME: Duration = Duration::from_secs(1);
 /// Slices of one vectored write.
 const SLICES_MAX: usize = 64;
 /// Events taken from the kernel at once.
@@ -41,6 +47,8 @@ pub struct Listener {
     socket: OwnedFd,
     feed: Feed,
     hearing: Hearing,
+    /// The stream that it is to go on with as soon as nothing of its own is due.
+    destination: Option<Arc<Stream>>,
     state: State,
     slot: u8,
 }
@@ -71,7 +79,7 @@ enum Outcome {
 impl Listener {
     /// A listener whose `feed` begins with the response head. `socket` must not block.
     pub fn new(socket: OwnedFd, feed: Feed, hearing: Hearing) -> Self {
-        Listener { socket, feed, hearing, state: State::Idle, slot: 0 }
+        Listener { socket, feed, hearing, destination: None, state: State::Idle, slot: 0 }
     }
 
     /// Writes what is due as far as the socket takes it, up to a turn's bytes.
@@ -103,6 +111,13 @@ impl Listener {
         Outcome::More
     }
 
+    /// Goes on with its destination, if that can be now.
+    fn try_move(&mut self, clock: &Clock) {
+        if let Some(to) = self.destination.take_if(|to| self.feed.switch(to.log(), clock.steady())) {
+            self.hearing.move_over(to);
+        }
+    }
+
     /// True for one that has fallen behind further than it may.
     fn is_too_slow(&self, clock: &Clock) -> bool {
         match self.state {
@@ -120,12 +135,29 @@ pub struct Delivery {
     next: AtomicUsize,
 }
 
-/// Where new listeners wait for their thread.
+/// Where new listeners, and what is to be done with others, wait for their thread.
 #[derive(Debug)]
 struct Inbox {
-    new: Mutex<Vec<Listener>>,
+    post: Mutex<Post>,
     wake: OwnedFd,
     closed: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Post {
+    new: Vec<Listener>,
+    orders: Vec<Order>,
+}
+
+/// What is to be done with listeners that are there.
+#[derive(Clone, Debug)]
+enum Order {
+    /// Close the one with this number.
+    Dismiss(u64),
+    /// All of the stream that is named go on with another.
+    Move { from: Uuid, to: Arc<Stream> },
+    /// The roster is to know where all are; the sender is dropped when it does.
+    Tell { _done: mpsc::Sender<()> },
 }
 
 impl Delivery {
@@ -134,7 +166,7 @@ impl Delivery {
         let inboxes = (0..threads.max(1))
             .map(|number| {
                 let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-                let inbox = Arc::new(Inbox { new: Mutex::default(), wake, closed: AtomicBool::new(false) });
+                let inbox = Arc::new(Inbox { post: Mutex::default(), wake, closed: AtomicBool::new(false) });
                 let worker = Worker::new(Arc::clone(&inbox), tick, clock)?;
                 std::thread::Builder::new().name(format!("delivery-{number}")).spawn(move || worker.run())?;
                 Ok(inbox)
@@ -153,8 +185,35 @@ impl Delivery {
         }
         let next = self.next.fetch_add(1, Ordering::Relaxed) % self.inboxes.len();
         let inbox = &self.inboxes[next];
-        inbox.new.lock().push(listener);
+        inbox.post.lock().new.push(listener);
         inbox.wake();
+    }
+
+    /// Closes a listener's connection, also one that is not on the fast path: that within a tick.
+    pub fn dismiss(&self, entry: &Entry) {
+        entry.dismiss();
+        self.order(&Order::Dismiss(entry.id));
+    }
+
+    /// Lets the endless listeners of `from` go on with the live audio of `to`, each as soon as it has taken what is due.
+    /// They keep their connections. Those that are not on the fast path stay.
+    pub fn move_all(&self, from: &Stream, to: &Arc<Stream>) {
+        self.order(&Order::Move { from: from.id(), to: Arc::clone(to) });
+    }
+
+    /// Lets the roster know where all listeners are; returns when it does, or after [`TELL_TIME`].
+    pub async fn tell(&self) {
+        let (done, mut told) = mpsc::channel(1);
+        self.order(&Order::Tell { _done: done });
+        // Nobody sends: it ends when the last thread has dropped its order.
+        let _ = tokio::time::timeout(TELL_TIME, told.recv()).await;
+    }
+
+    fn order(&self, order: &Order) {
+        for inbox in &self.inboxes {
+            inbox.post.lock().orders.push(order.clone());
+            inbox.wake();
+        }
     }
 }
 
@@ -173,10 +232,10 @@ impl Inbox {
         let _ = rustix::io::write(&self.wake, &1u64.to_ne_bytes());
     }
 
-    fn drain(&self) -> Vec<Listener> {
+    fn drain(&self) -> Post {
         let mut count = [0; 8];
         let _ = rustix::io::read(&self.wake, &mut count);
-        std::mem::take(&mut *self.new.lock())
+        std::mem::take(&mut *self.post.lock())
     }
 }
 
@@ -259,13 +318,44 @@ impl Worker {
         }
         // Last, so that no key of these events is given to a new listener meanwhile.
         if woken {
-            for listener in self.inbox.drain() {
-                self.admit(listener);
+            let post = self.inbox.drain();
+            post.new.into_iter().for_each(|listener| self.admit(listener));
+            post.orders.into_iter().for_each(|order| self.obey(order));
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        match order {
+            Order::Dismiss(id) => {
+                let found = self.listeners.iter().find(|(_, listener)| listener.hearing.id() == id);
+                if let Some((key, listener)) = found {
+                    finish(listener);
+                    self.close(key);
+                }
+            }
+            Order::Move { from, to } => {
+                for (_, listener) in &mut self.listeners {
+                    if listener.hearing.stream().id() == from && !listener.feed.has_end() {
+                        listener.destination = Some(Arc::clone(&to));
+                        if listener.state == State::Idle {
+                            listener.try_move(&self.clock);
+                        }
+                    }
+                }
+            }
+            Order::Tell { .. } => {
+                self.listeners
+                    .iter()
+                    .for_each(|(_, listener)| listener.hearing.tell(listener.feed.position()));
             }
         }
     }
 
     fn admit(&mut self, mut listener: Listener) {
+        // It was dismissed while it waited here.
+        if listener.hearing.is_dismissed() {
+            return finish(&listener);
+        }
         let slot = (0..SLOTS).min_by_key(|&slot| self.slots[slot].len()).unwrap_or(0);
         listener.slot = slot as u8;
         let entry = self.listeners.vacant_entry();
@@ -312,7 +402,12 @@ impl Worker {
     fn step(&mut self, key: usize) -> bool {
         let Some(listener) = self.listeners.get_mut(key) else { return false };
         match listener.deliver(&self.clock, &mut self.pieces) {
-            Outcome::Done => listener.state = State::Idle,
+            Outcome::Done => {
+                listener.state = State::Idle;
+                if listener.destination.is_some() {
+                    listener.try_move(&self.clock);
+                }
+            }
             Outcome::Blocked { moved } => {
                 if moved || listener.state == State::Idle {
                     listener.state = State::Blocked(Instant::now());

@@ -3,12 +3,17 @@
 
 pub mod answer;
 pub mod body;
+mod count;
 pub mod delivery;
 pub mod opening;
+pub mod roster;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use rewind::Position;
+
+use crate::listener::roster::{Entry, Roster};
 use crate::stream::Stream;
 
 /// All listeners together, against the number that the machine has descriptors for.
@@ -22,13 +27,21 @@ pub struct Audience {
 #[derive(Debug)]
 pub struct Seat(Arc<Audience>);
 
-/// One listener's hearing of a stream: counted as long as it lasts.
+/// One listener's hearing of a stream: counted and listed as long as it lasts.
 #[derive(Debug)]
 pub struct Hearing {
     stream: Arc<Stream>,
-    _seat: Seat,
+    roster: Arc<Roster>,
+    entry: Arc<Entry>,
+    sent_bytes: u64,
+    /// What was due at once, with its head.
     burst_bytes: u64,
+    has_taken_more: bool,
+    _seat: Seat,
 }
+
+/// Room for the response head and blocks of metadata, which are sent with the burst.
+const HEAD_BYTES: u64 = 4096;
 
 impl Audience {
     /// An audience of at most `seats` listeners.
@@ -41,6 +54,11 @@ impl Audience {
         let free = |seated| (seated < self.seats).then_some(seated + 1);
         self.seated.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).ok()?;
         Some(Seat(Arc::clone(self)))
+    }
+
+    /// Listeners that there may be at once.
+    pub fn seats(&self) -> usize {
+        self.seats
     }
 
     /// True while no seat is free.
@@ -56,21 +74,62 @@ impl Drop for Seat {
 }
 
 impl Hearing {
-    /// Counts a listener of `stream`, to whom `burst_bytes` are due at once.
-    pub fn new(stream: Arc<Stream>, seat: Seat, burst_bytes: u64) -> Self {
+    /// Counts a listener of `stream`, whom the roster has entered.
+    fn new(
+        stream: Arc<Stream>,
+        seat: Seat,
+        roster: Arc<Roster>,
+        entry: Arc<Entry>,
+        burst_bytes: u64,
+    ) -> Self {
         stream.listener_came();
-        tracing::debug!(stream = stream.key(), "a listener came");
-        Hearing { stream, _seat: seat, burst_bytes }
+        tracing::debug!(stream = stream.key(), id = entry.id, "a listener came");
+        let burst_bytes = burst_bytes.saturating_add(HEAD_BYTES);
+        Hearing { stream, roster, entry, sent_bytes: 0, burst_bytes, has_taken_more: false, _seat: seat }
+    }
+
+    /// Number of the listener.
+    pub fn id(&self) -> u64 {
+        self.entry.id
+    }
+
+    /// The stream that is heard.
+    pub fn stream(&self) -> &Arc<Stream> {
+        &self.stream
+    }
+
+    /// True once the listener is to be closed.
+    pub fn is_dismissed(&self) -> bool {
+        self.entry.is_dismissed()
     }
 
     /// Notes bytes that were sent.
-    pub fn sent(&self, bytes: usize) {
+    pub fn sent(&mut self, bytes: usize) {
         self.stream.sent(bytes);
+        self.sent_bytes += bytes as u64;
+        if self.sent_bytes > self.burst_bytes && !self.has_taken_more {
+            self.has_taken_more = true;
+            self.entry.note_taken_more();
+        }
+    }
+
+    /// Tells the roster how much was sent, and that the listener is at `position`.
+    pub fn tell(&self, position: Position) {
+        self.entry.tell(self.sent_bytes, position);
+    }
+
+    /// Counts and lists the listener with another stream.
+    fn move_over(&mut self, to: Arc<Stream>) {
+        self.roster.move_over(&self.entry, &self.stream, &to);
+        self.stream.listener_left();
+        to.listener_came();
+        self.stream = to;
     }
 
     /// True if so many bytes, due and unsent, are too many. The burst is no sign of slowness: nobody takes it at once.
     pub fn is_too_slow(&self, due_bytes: u64) -> bool {
-        due_bytes > self.stream.config().max_buffer.saturating_add(self.burst_bytes)
+        let burst_left = self.burst_bytes.saturating_sub(self.sent_bytes);
+        due_bytes > self.stream.config().max_buffer.saturating_add(burst_left)
     }
 
     /// Counts a listener that was given up because it was too slow.
@@ -81,7 +140,8 @@ impl Hearing {
 
 impl Drop for Hearing {
     fn drop(&mut self) {
-        tracing::debug!(stream = self.stream.key(), "a listener left");
+        tracing::debug!(stream = self.stream.key(), id = self.entry.id, "a listener left");
+        self.roster.leave(&self.entry, &self.stream);
         self.stream.listener_left();
     }
 }

@@ -21,6 +21,7 @@ use crate::base::net::{Accepted, Acceptor};
 use crate::base::task;
 use crate::base::throttle::Throttle;
 use crate::mount::Mount;
+use crate::mount::reception::{Reception, Visitor};
 use crate::mount::registry::Registry;
 use crate::source::reader::{self, Body, Limits};
 use crate::source::{Origin, Source};
@@ -38,13 +39,20 @@ pub struct Door {
     throttle: Throttle,
     heads_max: usize,
     places: Arc<Semaphore>,
+    reception: Reception,
 }
 
 impl Door {
     /// A door to `mounts` for at most `sources_max` sources at once.
-    pub fn new(mounts: Arc<Registry>, clock: Clock, heads_max: usize, sources_max: usize) -> Arc<Self> {
+    pub fn new(
+        mounts: Arc<Registry>,
+        clock: Clock,
+        heads_max: usize,
+        sources_max: usize,
+        reception: Reception,
+    ) -> Arc<Self> {
         let places = Arc::new(Semaphore::new(sources_max));
-        Arc::new(Door { mounts, clock, throttle: Throttle::default(), heads_max, places })
+        Arc::new(Door { mounts, clock, throttle: Throttle::default(), heads_max, places, reception })
     }
 
     /// Serves the source port until `stop`.
@@ -86,7 +94,11 @@ impl Door {
             }
             SourceRequest::Options => answer_and_close(socket, &answers::options()).await,
             SourceRequest::Poke => answer_and_close(socket, &answers::bad_request("no such request")).await,
-            SourceRequest::Other => answer_and_close(socket, &answers::not_for_listeners()).await,
+            SourceRequest::Other => {
+                if let Some(visitor) = self.reception.take(Visitor { socket, peer, request }) {
+                    answer_and_close(visitor.socket, &answers::not_for_listeners()).await;
+                }
+            }
         }
     }
 

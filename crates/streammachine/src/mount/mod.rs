@@ -5,6 +5,7 @@
 
 pub mod door;
 mod order;
+pub mod reception;
 pub mod registry;
 mod task;
 

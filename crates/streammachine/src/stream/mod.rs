@@ -155,6 +155,11 @@ impl Stream {
         }
     }
 
+    /// Listeners that could not keep up, since the start.
+    pub fn slow_listeners(&self) -> u64 {
+        self.slow_listeners.load(Ordering::Relaxed)
+    }
+
     /// Counts bytes sent to a listener.
     pub fn sent(&self, bytes: usize) {
         self.sent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
