@@ -17,6 +17,7 @@ pub mod options;
 mod patch;
 pub mod schema;
 mod settings;
+mod station;
 mod stream;
 mod table;
 #[cfg(test)]
@@ -29,4 +30,4 @@ pub use findings::{ConfigError, Finding, Severity};
 pub use load::{Loaded, Sources, load};
 pub use mount::MountConfig;
 pub use settings::Settings;
-pub use stream::StreamConfig;
+pub use stream::{StationFacts, StreamConfig};
