@@ -2,7 +2,7 @@
 
 pub mod access;
 pub mod api;
-mod password;
+pub mod password;
 mod show;
 
 use std::sync::Arc;

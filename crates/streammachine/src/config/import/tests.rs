@@ -1,0 +1,1 @@
+//! What becomes of configurations as people have them.
