@@ -8,6 +8,7 @@ mod commands;
 mod crowds;
 mod faults;
 mod harness;
+mod import;
 mod keeping;
 mod listeners;
 mod programs;

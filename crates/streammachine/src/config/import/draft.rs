@@ -89,7 +89,11 @@ impl Draft {
             self.beyond += 1;
             return;
         }
-        self.notes.push(Note { severity, line: at.line(), path: at.path(), message });
+        let note = Note { severity, line: at.line(), path: at.path(), message };
+        // What several streams take from one element is told once.
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 
     /// The settings, and what was told, in the order of the file.

@@ -317,7 +317,7 @@ impl<'a> Streams<'a, '_> {
         if relay.child("enable").is_some_and(|element| !element.is_on()) {
             return self.draft.note(relay, "is left out: it is switched off");
         }
-        let upstream = relay.child("upstream").or(relay.child("master")).unwrap_or(relay);
+        let upstream = ["upstream", "master"].iter().find_map(|name| relay.all(name).next()).unwrap_or(relay);
         let mount = upstream.child("mount").map_or_else(|| "/".to_owned(), Element::text);
         let mount = if mount.starts_with('/') { mount } else { format!("/{mount}") };
         let url = match upstream.child("uri") {
@@ -325,6 +325,7 @@ impl<'a> Streams<'a, '_> {
             None => {
                 let server = upstream.child("server").map_or_else(|| "127.0.0.1".to_owned(), Element::text);
                 let port = upstream.child("port").map_or_else(|| "8000".to_owned(), Element::text);
+                let server = if server.contains(':') { format!("[{server}]") } else { server };
                 format!("http://{server}:{port}{mount}")
             }
         };
