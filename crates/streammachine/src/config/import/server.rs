@@ -49,37 +49,43 @@ pub fn read<'a>(root: Element<'a>, draft: &mut Draft, around: &Surroundings<'_>)
             "hostname" => hostname(element, draft, port, &mut server),
             "limits" => limits(element, draft, &mut server),
             "authentication" => authentication(element, draft, around, &mut server),
-            "directory" => section(element, draft, "directory", |element, _| match element.name() {
-                "yp-url" | "yp-directory" => Some(server.directories.push(element)),
-                _ => None,
+            "directory" => section(element, draft, "directory", |element, _| {
+                let is_address = matches!(element.name(), "yp-url" | "yp-directory");
+                server.directories.extend(is_address.then_some(element));
+                is_address
             }),
             "yp-directory" => {
                 server.directories.push(element);
-                section(element, draft, "yp-directory", |_, _| None);
+                section(element, draft, "yp-directory", |_, _| false);
             }
-            "http-headers" => {
-                section(element, draft, "http-headers", |element, draft| Some(http_header(element, draft)))
-            }
+            "http-headers" => section(element, draft, "http-headers", |element, draft| {
+                http_header(element, draft);
+                true
+            }),
             "paths" => paths(element, draft, &mut server),
             "logging" => section(element, draft, "logging", |element, draft| {
-                (element.name() == "loglevel").then(|| log_level(element, draft))
+                let is_level = element.name() == "loglevel";
+                if is_level {
+                    log_level(element, draft);
+                }
+                is_level
             }),
-            "security" => section(element, draft, "security", |_, _| None),
+            "security" => section(element, draft, "security", |_, _| false),
             name => leave(draft, element, name),
         }
     }
     server
 }
 
-/// Lets `take` have each element of a section; what it does not take is left out.
+/// Offers each element of a section to `take`; what it does not take is left out.
 fn section<'a>(
     section: Element<'a>,
     draft: &mut Draft,
     path: &str,
-    mut take: impl FnMut(Element<'a>, &mut Draft) -> Option<()>,
+    mut take: impl FnMut(Element<'a>, &mut Draft) -> bool,
 ) {
     for element in section.children() {
-        if take(element, draft).is_none() {
+        if !take(element, draft) {
             leave(draft, element, &format!("{path}/{}", element.name()));
         }
     }
@@ -117,7 +123,7 @@ fn sockets<'a>(root: Element<'a>, draft: &mut Draft, server: &mut Server<'a>) ->
         if element != root {
             server.shoutcast_mounts.extend(element.child("shoutcast-mount"));
             let known = ["port", "bind-address", "shoutcast-mount", "shoutcast-compat"];
-            section(element, draft, "listen-socket", |child, _| known.contains(&child.name()).then_some(()));
+            section(element, draft, "listen-socket", |child, _| known.contains(&child.name()));
         }
     }
     for mount in &server.shoutcast_mounts {
@@ -215,9 +221,9 @@ fn limits<'a>(limits: Element<'a>, draft: &mut Draft, server: &mut Server<'a>) {
             "burst-size" => server.burst = Some(element),
             "burst-on-connect" => server.no_burst = !element.is_on(),
             "queue-size" => server.queue = Some(element),
-            _ => return None,
+            _ => return false,
         }
-        Some(())
+        true
     });
 }
 
@@ -234,9 +240,9 @@ fn authentication<'a>(
                 server.password = Some(element);
             }
             "admin-user" | "admin-password" => {}
-            _ => return None,
+            _ => return false,
         }
-        Some(())
+        true
     });
     let Some(password) = authentication.child("admin-password").filter(|it| !it.raw_text().is_empty()) else {
         return;
@@ -288,12 +294,14 @@ fn paths<'a>(paths: Element<'a>, draft: &mut Draft, server: &mut Server<'a>) {
             }
             "alias" => {
                 let target = element.attribute("dest").or(element.attribute("destination"));
-                let (Some(source), Some(target)) = (element.attribute("source"), target) else { return None };
+                let (Some(source), Some(target)) = (element.attribute("source"), target) else {
+                    return false;
+                };
                 server.aliases.push((element, source.to_owned(), target.to_owned()));
             }
-            _ => return None,
+            _ => return false,
         }
-        Some(())
+        true
     });
 }
 
