@@ -6,6 +6,7 @@ mod base;
 mod cli;
 mod commands;
 mod config;
+mod directory;
 mod http;
 mod listener;
 mod mount;

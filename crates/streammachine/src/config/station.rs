@@ -45,10 +45,13 @@ pub fn urls(value: &Value) -> Option<Value> {
     (list.len() <= URLS_MAX && list.iter().all(|url| is_web_address(url))).then(|| json!(list))
 }
 
-/// True for an address that can stand in a header and a form: `http` or `https`, a host, nothing that is no character of
-/// addresses.
+/// True for an address that can stand in a header and a form, and is no secret: `http` or `https`, a host, no user, nothing
+/// that is no character of addresses.
 pub fn is_web_address(text: &str) -> bool {
-    is_url(text) && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte))
+    let host = text.split('/').nth(2).unwrap_or_default();
+    is_url(text)
+        && !host.contains('@')
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte))
 }
 
 fn words(value: &Value) -> Option<Vec<String>> {

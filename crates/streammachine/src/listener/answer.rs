@@ -57,12 +57,19 @@ fn station(headers: &mut Vec<Header>, stream: &Stream, config: &StreamConfig, fo
     headers.push(("icy-pub", if config.public { "1" } else { "0" }.to_owned()));
     facts(headers, &config.facts);
     if let Some(format) = format {
-        let mut info = format!("ice-samplerate={};ice-channels={}", format.sample_rate_hz, format.channels);
         if format.bitrate_kbps > 0 {
             headers.push(("icy-br", format.bitrate_kbps.to_string()));
-            info.push_str(&format!(";ice-bitrate={}", format.bitrate_kbps));
         }
-        headers.push(("ice-audio-info", info));
+        headers.push(("ice-audio-info", audio_info(format)));
+    }
+}
+
+/// What Icecast calls the audio information of a format: `ice-samplerate=44100;ice-channels=2;ice-bitrate=128`.
+pub fn audio_info(format: Format) -> String {
+    let info = format!("ice-samplerate={};ice-channels={}", format.sample_rate_hz, format.channels);
+    match format.bitrate_kbps {
+        0 => info,
+        kbps => format!("{info};ice-bitrate={kbps}"),
     }
 }
 

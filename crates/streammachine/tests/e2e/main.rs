@@ -6,6 +6,7 @@ mod answers;
 mod api;
 mod commands;
 mod crowds;
+mod directories;
 mod faults;
 mod harness;
 mod import;

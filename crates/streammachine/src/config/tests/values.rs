@@ -93,6 +93,7 @@ fn station_samples(kind: &Kind) -> (Vec<(Value, Value)>, Vec<Value>) {
                 "http://a/b c",
                 "http://a/\"",
                 "http://ä.example",
+                "http://u:p@a.example/",
             ],
         ),
         Kind::WebAddresses => {

@@ -1,5 +1,6 @@
 //! Files that are no configuration of an Icecast, or not in bounds.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{import, import_with, with};
@@ -81,4 +82,92 @@ fn length_depth_and_number_are_bounded() {
         told.iter().any(|line| line.contains("/icecast/mount[1002]: is left out: there are 1000")),
         "{told:?}"
     );
+}
+
+/// An element of a name that matters, with a value that may or may not fit, or with more elements.
+fn element() -> impl Strategy<Value = String> {
+    let names = proptest::sample::select(vec![
+        "mount",
+        "relay",
+        "mount-name",
+        "local-mount",
+        "listen-socket",
+        "port",
+        "bind-address",
+        "ssl",
+        "hostname",
+        "limits",
+        "burst-size",
+        "queue-size",
+        "clients",
+        "bitrate",
+        "authentication",
+        "source-password",
+        "password",
+        "admin-password",
+        "paths",
+        "webroot",
+        "fallback-mount",
+        "directory",
+        "yp-url",
+        "public",
+        "type",
+        "server",
+        "upstream",
+        "uri",
+        "genre",
+        "listenurl",
+        "shoutcast-mount",
+        "http-headers",
+        "logging",
+        "loglevel",
+        "other",
+    ]);
+    let values = proptest::sample::select(vec![
+        "",
+        "1",
+        "0",
+        "-1",
+        "8000",
+        "65535",
+        "99999999999999999999",
+        "1e308",
+        "NaN",
+        "/a",
+        "/a",
+        "/b/c",
+        "/api",
+        "/.",
+        "a b",
+        "http://h/",
+        "http://u:p@h/",
+        "::1",
+        "127.0.0.1",
+        "audio/aac",
+        "ogg",
+        "/é",
+        "/x[128]",
+        "/..",
+        "&#10;",
+        "*",
+    ]);
+    let leaf = (names.clone(), values).prop_map(|(name, value)| format!("<{name}>{value}</{name}>"));
+    leaf.prop_recursive(3, 40, 8, move |inner| {
+        let kind = proptest::sample::select(vec!["", " type=\"default\"", " url=\"http://d/\""]);
+        (names.clone(), kind, proptest::collection::vec(inner, 0..8))
+            .prop_map(|(name, kind, inner)| format!("<{name}{kind}>{}</{name}>", inner.concat()))
+    })
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_said_the_result_is_without_error(elements in proptest::collection::vec(element(), 0..8)) {
+        import(&format!("<icecast>{}</icecast>", elements.concat()));
+    }
+
+    #[test]
+    fn no_bytes_panic(bytes in "(<icecast>|</icecast>|<mount>|</|>|<!\\[CDATA\\[|\\]\\]>|&#|<\\?xml encoding=|[a-z;=\"é\u{0}]){0,12}") {
+        // That it returns is the fact.
+        let _ = import_with(&bytes, &[], &[]);
+    }
 }
