@@ -5,6 +5,7 @@
 //! set against the table of keys; `left` knows what becomes no setting. Nothing here touches files or prints.
 
 mod draft;
+mod headers;
 mod left;
 mod server;
 mod streams;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::draft::Draft;
 use super::xml::Element;
-use super::{Surroundings, leave};
+use super::{Surroundings, headers, leave};
 use crate::config::coerce::is_url;
 
 /// The port of an Icecast that names none.
@@ -35,6 +35,8 @@ pub struct Server<'a> {
     pub aliases: Vec<(Element<'a>, String, String)>,
     /// Mounts of SHOUTcast sources.
     pub shoutcast_mounts: Vec<Element<'a>>,
+    /// Headers of all answers.
+    pub headers: Option<Element<'a>>,
     /// The listeners' address on this machine, for streams that fall back to others.
     pub local: String,
 }
@@ -46,7 +48,10 @@ pub fn read<'a>(root: Element<'a>, draft: &mut Draft, around: &Surroundings<'_>)
     for element in root.children() {
         match element.name() {
             "mount" | "relay" | "listen-socket" | "port" | "bind-address" | "ssl" | "shoutcast-mount" => {}
-            "hostname" => hostname(element, draft, port, &mut server),
+            "hostname" => {
+                let told = root.child("port").and_then(|told| told.text().parse().ok());
+                hostname(element, draft, told.unwrap_or(port), &mut server);
+            }
             "limits" => limits(element, draft, &mut server),
             "authentication" => authentication(element, draft, around, &mut server),
             "directory" => section(element, draft, "directory", |element, _| {
@@ -58,10 +63,10 @@ pub fn read<'a>(root: Element<'a>, draft: &mut Draft, around: &Surroundings<'_>)
                 server.directories.push(element);
                 section(element, draft, "yp-directory", |_, _| false);
             }
-            "http-headers" => section(element, draft, "http-headers", |element, draft| {
-                http_header(element, draft);
-                true
-            }),
+            "http-headers" => {
+                server.headers = Some(element);
+                headers::leave_rest(element, draft, Some(origin));
+            }
             "paths" => paths(element, draft, &mut server),
             "logging" => section(element, draft, "logging", |element, draft| {
                 let is_level = element.name() == "loglevel";
@@ -104,7 +109,9 @@ fn sockets<'a>(root: Element<'a>, draft: &mut Draft, server: &mut Server<'a>) ->
     server.shoutcast_mounts.extend(root.all("shoutcast-mount"));
     let mut plain: Vec<Socket<'a>> = Vec::new();
     let mut taken = Vec::new();
-    let shorthand = root.child("port").map(|_| root);
+    let sockets = root.all("listen-socket").next();
+    // Beside sockets the port is only that which directories are told.
+    let shorthand = root.child("port").filter(|_| sockets.is_none()).map(|_| root);
     for element in root.all("listen-socket").chain(shorthand) {
         let number = element.child("port").map_or(PORT.to_string(), Element::text);
         let Ok(port @ 1..) = number.parse::<u16>() else {
@@ -262,17 +269,9 @@ fn warn_of_example(password: Element<'_>, draft: &mut Draft) {
     }
 }
 
-/// Icecast names the one header that we have a setting for.
-fn http_header(header: Element<'_>, draft: &mut Draft) {
-    let name = header.attribute("name").unwrap_or_default();
-    if !name.eq_ignore_ascii_case("access-control-allow-origin") {
-        // Those for other origins are sent by themselves.
-        if !name.to_ascii_lowercase().starts_with("access-control-") {
-            draft.warn(header, "is left out: headers of your own are not sent");
-        }
-        return;
-    }
-    match header.attribute("value").unwrap_or_default().trim() {
+/// The origins of pages that may play the streams; any are where it is not said.
+fn origin(header: Element<'_>, draft: &mut Draft, value: &str) {
+    match value {
         "*" | "" => {}
         origin if is_url(origin) => drop(draft.set(header, &["cors", "origin"], origin)),
         _ => draft.warn(header, "is left out: expected `*` or one origin; any origin may play the streams"),

@@ -9,7 +9,7 @@ use wire::metadata::clean;
 use super::draft::Draft;
 use super::server::Server;
 use super::xml::Element;
-use super::{Surroundings, leave};
+use super::{Surroundings, headers, leave};
 use crate::config::coerce::is_url;
 
 /// Kilobits a second of a stream that does not tell its bitrate, for bursts, which Icecast counts in bytes.
@@ -18,10 +18,12 @@ const BITRATE_KBPS: f64 = 128.0;
 const OWN_BURST_BYTES: f64 = 1_200_000.0;
 /// Most streams that fall back to each other in a row; Icecast follows no more.
 const FALLBACKS_MAX: usize = 10;
+/// Longest key that is made of a name that can be none: room for `stream-` in front or a number behind.
+const KEY_CHARS_MAX: usize = key::KEY_MAX - 8;
 /// Most streams that are made; a file with more is no configuration of anybody.
 const STREAMS_MAX: usize = 1000;
 /// Elements of a mount that are taken over.
-const TAKEN: [&str; 18] = [
+const TAKEN: &[&str] = &[
     "password",
     "username",
     "stream-name",
@@ -35,6 +37,8 @@ const TAKEN: [&str; 18] = [
     "burst-size",
     "queue-size",
     "mp3-metadata-interval",
+    "metadata-interval",
+    "fallback",
     "listenurl",
     "listen-url",
     "yp-url",
@@ -61,7 +65,11 @@ pub fn read<'a>(root: Element<'a>, draft: &mut Draft, server: &Server<'a>, aroun
         };
         if let Some(key) = streams.stream(mount, &name, Some(mount)) {
             streams.leave_rest(mount);
-            falling.extend(streams.field(Some(mount), "fallback-mount").map(|fallback| (key, fallback)));
+            falling.extend(
+                streams
+                    .first_field(Some(mount), &["fallback-mount", "fallback"])
+                    .map(|fallback| (key, fallback)),
+            );
         }
     }
     for mount in &server.shoutcast_mounts {
@@ -102,10 +110,18 @@ impl<'a> Streams<'a, '_> {
         mount.and_then(|mount| mount.child(name)).or_else(|| self.default?.child(name))
     }
 
+    /// The same for a field that has several names.
+    fn first_field(&self, mount: Option<Element<'a>>, names: &[&str]) -> Option<Element<'a>> {
+        names.iter().find_map(|name| self.field(mount, name))
+    }
+
     /// Tells of all in a mount that no setting is made of.
     fn leave_rest(&mut self, mount: Element<'a>) {
         for element in mount.children().filter(|element| !TAKEN.contains(&element.name())) {
-            leave(self.draft, element, &format!("mount/{}", element.name()));
+            match element.name() {
+                "http-headers" => headers::leave_rest(element, self.draft, None),
+                name => leave(self.draft, element, &format!("mount/{name}")),
+            }
         }
     }
 
@@ -150,15 +166,11 @@ impl<'a> Streams<'a, '_> {
 
     /// Keys of stream and mount for what Icecast calls `name`: the name itself wherever it can be.
     fn name(&self, name: &str) -> (String, String) {
-        let safe = |text: &str, more: &[char]| -> String {
-            let is_allowed =
-                |it: char| it.is_ascii_alphanumeric() || "._-".contains(it) || more.contains(&it);
-            let text: String = text.chars().map(|it| if is_allowed(it) { it } else { '-' }).collect();
-            text.trim_start_matches('.').chars().take(key::KEY_MAX - 8).collect()
-        };
         let mut key = name.to_owned();
         if key::check(&key).is_err() {
-            key = safe(name, &[]);
+            let is_allowed = |it: char| it.is_ascii_alphanumeric() || "._-".contains(it);
+            let safe: String = name.chars().map(|it| if is_allowed(it) { it } else { '-' }).collect();
+            key = safe.trim_start_matches('.').chars().take(KEY_CHARS_MAX).collect();
         }
         if key::check(&key).is_err() {
             key = format!("stream-{key}");
@@ -185,6 +197,11 @@ impl<'a> Streams<'a, '_> {
 
     /// What players are shown, and how the stream behaves.
     fn facts(&mut self, mount: Option<Element<'a>>, key: &str) {
+        let of_mounts =
+            [self.default, mount].into_iter().flatten().flat_map(|mount| mount.all("http-headers"));
+        for list in self.server.headers.into_iter().chain(of_mounts) {
+            headers::set_facts(list, self.draft, key);
+        }
         for (element, setting) in [
             ("stream-name", "name"),
             ("stream-description", "description"),
@@ -201,10 +218,10 @@ impl<'a> Streams<'a, '_> {
         if let Some((element, host)) = &self.server.host {
             self.draft.set(*element, &["streams", key, "host"], host.as_str());
         }
-        if let Some(element) = ["listenurl", "listen-url"].iter().find_map(|name| self.field(mount, name)) {
+        if let Some(element) = self.first_field(mount, &["listenurl", "listen-url"]) {
             self.draft.set(element, &["streams", key, "listen_url"], element.text());
         }
-        if let Some(element) = self.field(mount, "mp3-metadata-interval") {
+        if let Some(element) = self.first_field(mount, &["mp3-metadata-interval", "metadata-interval"]) {
             self.draft.set(element, &["streams", key, "meta_interval"], element.text());
         }
         if let Some(element) = self.field(mount, "username").filter(|element| element.text() != "source") {
@@ -280,7 +297,7 @@ impl<'a> Streams<'a, '_> {
                 None => self.draft.warn(element, "is left out: it is no number of bytes"),
             }
         }
-        let queue = ["queue-size", "max-queue-size"].iter().find_map(|name| self.field(mount, name));
+        let queue = self.first_field(mount, &["queue-size", "max-queue-size"]);
         let Some(element) = queue.or(self.server.queue) else { return };
         if number(Some(element)).is_some_and(|bytes| bytes < burst_bytes) {
             self.draft.warn(element, format!("is left out of streams.{key}: it is less than the burst"));
@@ -318,17 +335,14 @@ impl<'a> Streams<'a, '_> {
             return self.draft.note(relay, "is left out: it is switched off");
         }
         let upstream = ["upstream", "master"].iter().find_map(|name| relay.all(name).next()).unwrap_or(relay);
-        let mount = upstream.child("mount").map_or_else(|| "/".to_owned(), Element::text);
+        let part = |name: &str| upstream.child(name).or(relay.child(name)).map(Element::text);
+        let mount = part("mount").unwrap_or_else(|| "/".to_owned());
         let mount = if mount.starts_with('/') { mount } else { format!("/{mount}") };
-        let url = match upstream.child("uri") {
-            Some(uri) => uri.text(),
-            None => {
-                let server = upstream.child("server").map_or_else(|| "127.0.0.1".to_owned(), Element::text);
-                let port = upstream.child("port").map_or_else(|| "8000".to_owned(), Element::text);
-                let server = if server.contains(':') { format!("[{server}]") } else { server };
-                format!("http://{server}:{port}{mount}")
-            }
-        };
+        let url = part("uri").unwrap_or_else(|| {
+            let server = part("server").unwrap_or_else(|| "127.0.0.1".to_owned());
+            let server = if server.contains(':') { format!("[{server}]") } else { server };
+            format!("http://{server}:{}{mount}", part("port").unwrap_or_else(|| "8000".to_owned()))
+        });
         let local = relay.child("local-mount").map_or(mount, Element::text);
         let known = self.keys.get(local.trim_start_matches('/')).cloned();
         let Some(key) = known.or_else(|| self.stream(relay, &local, None)) else { return };

@@ -200,7 +200,7 @@ fn what_the_newer_and_the_other_icecast_say_is_understood() {
 <hostname>radio.example</hostname>
 <mount><mount-name>/a</mount-name><public>yes</public><max-listeners>10</max-listeners><on-connect>/x</on-connect></mount>
 <relay><local-mount>/b</local-mount><upstream type="normal"><uri>https://up.example/live</uri></upstream></relay>
-<relay><local-mount>/c</local-mount><master><server>one.example</server><port>80</port><mount>/c</mount></master>
+<relay><local-mount>/c</local-mount><server>one.example</server><master><port>80</port><mount>/c</mount></master>
 <master><server>two.example</server></master></relay>
 <relay><local-mount>/d</local-mount><enable>0</enable></relay>
 <relay><local-mount>/a</local-mount><server>::1</server><username>u</username><password>pw-x</password>
@@ -240,6 +240,7 @@ fn ports_are_those_of_the_first_two_plain_sockets() {
     for (sockets, ports, listen, warnings) in [
         (String::new(), (8000, 8001), Value::Null, 0),
         ("<port>8080</port>".to_owned(), (8080, 8081), Value::Null, 0),
+        (format!("<port>8080</port>{}", socket("<port>8000</port>")), (8000, 8001), Value::Null, 0),
         (socket("<port>80</port>") + &socket("<port>81</port>"), (80, 81), Value::Null, 0),
         (
             socket("<port>8443</port><ssl>1</ssl>") + &socket("<port>8442</port>"),
@@ -412,4 +413,56 @@ fn values_that_no_setting_can_have_are_told_and_the_rest_is_taken() {
     ] {
         assert!(told.iter().any(|line| line.contains(text)), "{text}\nis not in\n{told:#?}");
     }
+}
+
+#[test]
+fn headers_that_radio_browser_reads_become_settings() {
+    let header = |name: &str, value: &str| format!("<header name=\"{name}\" value=\"{value}\"/>\n");
+    let of_server = [
+        header("Access-Control-Allow-Origin", "*"),
+        header("Access-Control-Allow-Headers", "Range"),
+        header("icy-country-code", "at"),
+        header("icy-logo", "https://radio.example/logo.png"),
+        header("X-Own", "1"),
+    ];
+    let of_mount = [
+        header("icy-version", "2"),
+        header("Icy-Index-Metadata", "1"),
+        header("icy-logo", "https://radio.example/a.png"),
+        header("icy-country-subdivision-code", "at-9"),
+        header("icy-language-codes", "en,DE"),
+        header("icy-main-stream-url", "nowhere"),
+        header("icy-name", "Of the header"),
+        header("Access-Control-Allow-Origin", "https://page.example"),
+    ];
+    let xml = with(&format!(
+        "<http-headers>\n{}</http-headers>\n<mount><mount-name>/a</mount-name><genre>Jazz</genre><http-headers>\n{}\
+         </http-headers></mount>\n<mount><mount-name>/b</mount-name><stream-name>Own</stream-name></mount>",
+        of_server.concat(),
+        of_mount.concat()
+    ));
+    let (settings, _) = import(&xml);
+    assert_eq!(settings["cors"], Value::Null);
+    assert_eq!(
+        settings["streams"],
+        json!({
+            "a": {
+                "source_password": "pw-all", "genre": "Jazz", "name": "Of the header", "index_metadata": true,
+                "logo_url": "https://radio.example/a.png", "country_code": "AT", "country_subdivision_code": "AT-9",
+                "language_codes": ["en", "de"],
+            },
+            "b": {
+                "source_password": "pw-all", "name": "Own", "country_code": "AT",
+                "logo_url": "https://radio.example/logo.png",
+            },
+        })
+    );
+    check_told(
+        &xml,
+        &[
+            "warning 9: /icecast/http-headers/header[5]: is left out: headers of your own are not sent",
+            "warning 17: /icecast/mount[1]/http-headers/header[6]: cannot become `streams.KEY.main_stream_url`: ",
+            "warning 19: /icecast/mount[1]/http-headers/header[8]: is left out: `cors.origin` is one for all streams",
+        ],
+    );
 }
