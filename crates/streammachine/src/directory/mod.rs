@@ -28,6 +28,9 @@ use listing::Terms;
 /// How long the directories have to hear that the streams are over, when the server ends.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// The genre of a stream that has none: directories want one, and Icecast says this.
+const GENRE: &str = "various";
+
 /// The tasks that tell directories.
 #[derive(Debug)]
 pub struct Directories {
@@ -99,12 +102,17 @@ fn station(stream: &Stream, seats: usize) -> Option<Station> {
     let metadata = stream.log().metadata();
     let media_type =
         content_type(&config, Some(format)).split(';').next().unwrap_or_default().trim().to_owned();
-    // A bitrate that varies or is not told is left empty.
+    // A bitrate that varies or is not told is left empty, as Icecast leaves it.
     let bitrate = (format.bitrate_kbps > 0).then(|| format.bitrate_kbps.to_string());
     Some(Station {
         entry: vec![
             ("sn", name.unwrap_or_else(|| stream.key().to_owned())),
-            ("genre", text(&config.genre)),
+            (
+                "genre",
+                Some(text(&config.genre))
+                    .filter(|genre| !genre.is_empty())
+                    .unwrap_or_else(|| GENRE.to_owned()),
+            ),
             ("cpswd", String::new()),
             ("desc", text(&config.description)),
             ("url", clean(config.url.as_deref().unwrap_or(&config.meta_url))),

@@ -118,5 +118,7 @@ fn a_stream_that_is_not_public_and_one_on_its_fallback_are_not_told_of() {
     let calls = directory.wait_for(2);
     let told: Vec<_> = calls.iter().map(|call| call.get("action")).collect();
     assert_eq!((told, calls[0].get("listenurl")), (vec!["add", "touch"], "http://radio.example/told"));
+    let unsaid = ["sn", "genre", "desc", "url"].map(|name| calls[0].get(name));
+    assert_eq!(unsaid, ["told", "various", "", ""]);
     assert_eq!(directory.listed(), ["http://radio.example/told"]);
 }

@@ -49,27 +49,28 @@ const TAKEN: &[&str] = &[
 /// Reads mounts and relays.
 pub fn read<'a>(root: Element<'a>, draft: &mut Draft, server: &Server<'a>, around: &Surroundings<'_>) {
     draft.open(&["streams"]);
-    let mut streams =
-        Streams { draft, server, around, default: None, keys: BTreeMap::new(), used: BTreeSet::new() };
+    let mut streams = Streams {
+        draft,
+        server,
+        around,
+        default: None,
+        keys: BTreeMap::new(),
+        used: BTreeSet::new(),
+        falling: Vec::new(),
+    };
     let is_default = |mount: &Element<'_>| mount.attribute("type") == Some("default");
     streams.default = root.all("mount").filter(is_default).last();
     if let Some(default) = streams.default {
         streams.leave_rest(default);
     }
     let mounts: Vec<_> = root.all("mount").filter(|mount| !is_default(mount)).collect();
-    let mut falling = Vec::new();
     for mount in mounts {
         let Some(name) = mount.child("mount-name").map(Element::text).filter(|name| !name.is_empty()) else {
             streams.draft.warn(mount, "is left out: it has no `mount-name`");
             continue;
         };
-        if let Some(key) = streams.stream(mount, &name, Some(mount)) {
+        if streams.stream(mount, &name, Some(mount)).is_some() {
             streams.leave_rest(mount);
-            falling.extend(
-                streams
-                    .first_field(Some(mount), &["fallback-mount", "fallback"])
-                    .map(|fallback| (key, fallback)),
-            );
         }
     }
     for mount in &server.shoutcast_mounts {
@@ -81,7 +82,7 @@ pub fn read<'a>(root: Element<'a>, draft: &mut Draft, server: &Server<'a>, aroun
     for relay in root.all("relay") {
         streams.relay(relay);
     }
-    streams.fallbacks(&falling);
+    streams.fallbacks();
     streams.aliases();
     if streams.keys.is_empty() {
         let message = "no mount is named here. Icecast lets encoders make mounts; here each stream has its place in the \
@@ -102,6 +103,8 @@ struct Streams<'a, 'b> {
     /// Keys of the streams by the names of their mounts, without the slash.
     keys: BTreeMap<String, String>,
     used: BTreeSet<String>,
+    /// Keys of streams that fall back to something, and what that is.
+    falling: Vec<(String, Element<'a>)>,
 }
 
 impl<'a> Streams<'a, '_> {
@@ -158,6 +161,8 @@ impl<'a> Streams<'a, '_> {
             let message = format!("listeners must go to `/{key}`, encoders to the mount `/{mount_key}`");
             self.draft.warn(at, format!("its name cannot be that of a stream: {message}"));
         }
+        let fallback = self.first_field(mount, &["fallback-mount", "fallback"]);
+        self.falling.extend(fallback.map(|fallback| (key.clone(), fallback)));
         self.facts(mount, &key);
         self.format(at, mount, &key, name, (mount_key != key).then_some(mount_key.as_str()));
         self.sizes(at, mount, &key);
@@ -376,17 +381,20 @@ impl<'a> Streams<'a, '_> {
     }
 
     /// What plays while no source is there: a file, or another stream.
-    fn fallbacks(&mut self, falling: &[(String, Element<'a>)]) {
-        let mut targets = BTreeMap::new();
-        for (key, element) in falling {
-            if let Some(target) = self.keys.get(element.text().trim_start_matches('/')) {
-                targets.insert(key.clone(), target.clone());
-            }
-        }
-        for (key, element) in falling {
+    fn fallbacks(&mut self) {
+        let falling = std::mem::take(&mut self.falling);
+        let keys = self.keys.clone();
+        let target = |element: Element<'a>| keys.get(element.text().trim_start_matches('/'));
+        let targets: BTreeMap<String, String> = falling
+            .iter()
+            .filter_map(|(key, element)| {
+                Some((key.clone(), target(*element).filter(|to| *to != key)?.clone()))
+            })
+            .collect();
+        for (key, element) in &falling {
             if self.draft.get(&["streams", key, "fallback"]).is_some() {
                 self.draft.warn(*element, "is left out: its relay is what it falls back to");
-            } else if let Some(target) = targets.get(key) {
+            } else if let Some(target) = target(*element) {
                 self.fall_back_to_stream(key, *element, target, &targets);
             } else {
                 self.fall_back_to_file(key, *element);

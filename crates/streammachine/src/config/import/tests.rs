@@ -325,7 +325,9 @@ fn names_that_no_stream_can_have_are_changed_and_told() {
 
 #[test]
 fn mounts_that_the_file_does_not_name_can_be_added() {
-    let xml = with("<mount type=\"default\"><genre>Jazz</genre><hidden>1</hidden></mount>");
+    let xml = with(
+        "<mount type=\"default\"><genre>Jazz</genre><hidden>1</hidden><fallback-mount>/b</fallback-mount></mount>",
+    );
     let (settings, told) = import(&xml);
     assert_eq!(settings["streams"], json!({}));
     let lines: Vec<_> = told.iter().filter(|line| line.starts_with("warning")).collect();
@@ -335,7 +337,9 @@ fn mounts_that_the_file_does_not_name_can_be_added() {
 
     let (settings, told) = import_around(&xml, &["/a.mp3", "b", "/a.mp3", "/*"], &[]);
     let stream = json!({"source_password": "pw-all", "genre": "Jazz"});
-    assert_eq!(settings["streams"], json!({"a.mp3": stream, "b": stream}));
+    let mut falling = stream.clone();
+    falling["fallback"] = json!("http://127.0.0.1:8000/b");
+    assert_eq!(settings["streams"], json!({"a.mp3": falling, "b": stream}));
     assert!(!told.iter().any(|line| line.contains("--mount /NAME` for each of them")), "{told:?}");
     assert!(told.iter().any(|line| line.contains("it names no single mount")), "{told:?}");
 }
