@@ -9,7 +9,18 @@ use anyhow::{Context as _, ensure};
 
 /// Modules of the server; each may name itself and those before it.
 const MODULES: &[&str] = &[
-    "base", "config", "source", "mount", "stream", "listener", "hls", "admin", "http", "server", "cli",
+    "base",
+    "config",
+    "source",
+    "mount",
+    "stream",
+    "listener",
+    "hls",
+    "directory",
+    "admin",
+    "http",
+    "server",
+    "cli",
     "commands",
 ];
 /// Crates; each may depend on those before it.

@@ -165,10 +165,30 @@ pub enum ConfigAction {
         #[arg(long)]
         origins: bool,
     },
+    /// Make a configuration from an Icecast's, and tell what cannot be taken over
+    #[command(after_help = examples::IMPORT)]
+    Import(ImportArgs),
     /// Print a JSON Schema for editors
     Schema,
     /// Print the reference of all settings, in Markdown
     Reference,
+}
+
+/// Options of `streammachine config import`.
+#[derive(Clone, Debug, Args)]
+pub struct ImportArgs {
+    /// Icecast's configuration (2.4, 2.5, icecast-kh, AzuraCast)
+    #[arg(value_name = "ICECAST.XML")]
+    pub file: PathBuf,
+    /// Write to this file, which only its owner may read [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write the file even if it is there
+    #[arg(long, requires = "output")]
+    pub force: bool,
+    /// A mount that encoders use and the file does not name; may be given several times
+    #[arg(long = "mount", value_name = "/NAME")]
+    pub mounts: Vec<String>,
 }
 
 /// A command line: its settings, and the rest.

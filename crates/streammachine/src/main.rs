@@ -6,6 +6,7 @@ mod base;
 mod cli;
 mod commands;
 mod config;
+mod directory;
 mod hls;
 mod http;
 mod listener;

@@ -20,6 +20,7 @@ use crate::base::net::{Acceptor, bind};
 use crate::base::task;
 use crate::base::throttle::Throttle;
 use crate::config::{self, Settings};
+use crate::directory::Directories;
 use crate::hls::{Hls, HlsConfig};
 use crate::http::front::{Port, serve};
 use crate::http::{App, sources};
@@ -102,13 +103,14 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     });
     announce(&settings, &ports, &streams)?;
     tracing::info!(listeners_max, descriptors = limit, "ready");
+    let directories = Directories::start(&streams, listeners_max, clock);
 
     let served = serve_ports(ports, &app, &door, &heads, &stop);
     stop.cancelled().await;
     for port in served {
         port.await.context("a port's task failed")?;
     }
-    finish(&streams).await;
+    tokio::join!(finish(&streams), directories.finish());
     Ok(())
 }
 

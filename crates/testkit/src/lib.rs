@@ -6,6 +6,7 @@
 
 pub mod audio;
 pub mod connection;
+pub mod directory;
 pub mod icy;
 pub mod listener;
 pub mod proc;

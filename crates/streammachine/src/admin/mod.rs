@@ -3,7 +3,7 @@
 pub mod access;
 pub mod api;
 pub mod icecast;
-mod password;
+pub mod password;
 mod show;
 
 use std::net::IpAddr;

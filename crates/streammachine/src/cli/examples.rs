@@ -32,8 +32,17 @@ pub const CONFIG: &str = "\
 Examples:
   streammachine --config FILE config check
   streammachine --config FILE config show --origins
+  streammachine config import /etc/icecast2/icecast.xml --output streammachine.json
   streammachine config schema > streammachine.schema.json
   streammachine config reference > configuration.md";
+
+pub const IMPORT: &str = "\
+What cannot be taken over is told on standard error, with its line and what to do instead. The result holds passwords.
+
+Examples:
+  streammachine config import /etc/icecast2/icecast.xml --output streammachine.json
+  streammachine config import icecast.xml --mount /live.mp3 --mount /news.mp3 -o streammachine.json
+  streammachine --config streammachine.json config check";
 
 pub const COMPLETIONS: &str = "\
 Examples:

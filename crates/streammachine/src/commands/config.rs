@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use serde_json::{Map, Value, json};
 
 use crate::cli::ConfigAction;
+use crate::commands::import;
 use crate::config::{ConfigError, Finding, Loaded, Severity, Sources, load, schema};
 
 /// Does what `action` says with the configuration of `sources` and writes to `out`. Fails on errors, and a check also on
@@ -17,6 +18,7 @@ pub fn run(action: &ConfigAction, sources: &Sources, out: &mut impl Write) -> io
     match action {
         ConfigAction::Check => check(load(sources), out),
         ConfigAction::Show { origins } => show(load(sources), *origins, out),
+        ConfigAction::Import(args) => import::run(args, out, &mut io::stderr().lock()),
         ConfigAction::Schema => print(&schema::json_schema(), out),
         ConfigAction::Reference => {
             out.write_all(schema::reference().as_bytes())?;

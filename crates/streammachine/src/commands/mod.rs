@@ -2,6 +2,7 @@
 
 mod completions;
 mod config;
+mod import;
 mod listen;
 mod logging;
 mod serve;

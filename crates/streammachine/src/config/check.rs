@@ -4,6 +4,7 @@
 
 use super::findings::{Finding, Severity};
 use super::settings::{Mode, Settings};
+use super::station::is_web_address;
 use super::stream::StreamConfig;
 use super::tree::Tree;
 
@@ -19,6 +20,7 @@ pub fn check(settings: &Settings, tree: &Tree) -> Vec<Finding> {
         checks.mount_of(stream);
         checks.password_of(stream);
         checks.fallback_of(stream);
+        checks.directories_of(stream);
     }
     checks.findings
 }
@@ -137,6 +139,30 @@ impl Checks<'_> {
                 self.tell(Severity::Note, &path, "is not set: no source can connect".to_owned());
             }
             Some(_) | None => {}
+        }
+    }
+
+    fn directories_of(&mut self, stream: &StreamConfig) {
+        if stream.directories.is_empty() {
+            return;
+        }
+        let path = ["streams", stream.key.as_str(), "directories"];
+        if !stream.public {
+            let message = "has no effect until `public` is true".to_owned();
+            self.tell(Severity::Warning, &path, message);
+        }
+        match stream.listen_url() {
+            None => {
+                let message =
+                    "needs the address where listeners reach the stream: set `listen_url` or `host`";
+                self.tell(Severity::Error, &path, message.to_owned());
+            }
+            Some(url) if !is_web_address(&url) => {
+                let message =
+                    "is no host such as \"radio.example:8000\", which `directories` need; set `listen_url`";
+                self.tell(Severity::Error, &["streams", &stream.key, "host"], message.to_owned());
+            }
+            Some(_) => {}
         }
     }
 

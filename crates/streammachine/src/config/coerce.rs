@@ -8,6 +8,7 @@ use regex::Regex;
 use serde_json::{Number, Value, json};
 
 use super::fallback::Fallback;
+use super::station;
 
 /// Longest text of a setting, in characters.
 const TEXT_CHARS_MAX: usize = 1000;
@@ -67,6 +68,16 @@ pub enum Kind {
     Origin,
     /// A media type.
     MediaType,
+    /// An address on the web.
+    WebAddress,
+    /// A list of addresses on the web.
+    WebAddresses,
+    /// A country.
+    Country,
+    /// A part of a country.
+    Subdivision,
+    /// A list of languages.
+    Languages,
     /// Whatever it is; never shown, as it may hold secrets.
     Anything,
 }
@@ -87,6 +98,8 @@ impl Kind {
             Kind::Whole { min, max, .. } => whole(value, *min, *max),
             Kind::Seconds { min, max } => seconds(value, *min, *max),
             Kind::Patterns => patterns(value),
+            Kind::WebAddresses => station::urls(value),
+            Kind::Languages => station::languages(value),
             Kind::Anything => Some(value.clone()),
             Kind::Origin if *value == Value::Bool(true) => Some(Value::Null),
             _ if *value == Value::Bool(false) => Some(Value::Null),
@@ -102,7 +115,9 @@ impl Kind {
             Kind::Pattern => Regex::new(text).is_ok(),
             Kind::Address => text.parse::<IpAddr>().is_ok(),
             Kind::Zone => jiff::tz::TimeZone::get(text).is_ok(),
-            Kind::Fallback if text.is_empty() => return Some(Value::Null),
+            Kind::Fallback | Kind::WebAddress | Kind::Country | Kind::Subdivision if text.is_empty() => {
+                return Some(Value::Null);
+            }
             Kind::Fallback => Fallback::parse(text).is_some() || is_url(text),
             Kind::Path => !text.is_empty(),
             Kind::Name => wire::key::check(text).is_ok(),
@@ -110,6 +125,9 @@ impl Kind {
             Kind::Origin if text == "reflect" => return Some(Value::Null),
             Kind::Origin => is_url(text) || text == "*",
             Kind::MediaType => is_media_type(text),
+            Kind::WebAddress => station::is_web_address(text),
+            Kind::Country => return station::country(text).map(Value::from),
+            Kind::Subdivision => return station::subdivision(text).map(Value::from),
             _ => true,
         };
         fits.then(|| Value::from(text))
@@ -144,14 +162,24 @@ impl Kind {
             Kind::MountName => "a mount's key: a stream's key, or several joined by slashes".into(),
             Kind::Origin => "true or one origin such as \"https://radio.example\"".into(),
             Kind::MediaType => "a media type such as \"audio/mpeg\"".into(),
+            Kind::WebAddress => "a web address such as \"https://radio.example/logo.png\"".into(),
+            Kind::WebAddresses => "a list of at most 8 web addresses".into(),
+            Kind::Country => "a country as two letters of ISO 3166-1, such as \"DE\"".into(),
+            Kind::Subdivision => "a part of a country by ISO 3166-2, such as \"DE-BE\"".into(),
+            Kind::Languages => "a list of at most 20 languages by ISO 639, such as [\"de\", \"en\"]".into(),
             Kind::Anything => "any value".into(),
         }
+    }
+
+    /// True for what holds several values.
+    pub fn is_list(&self) -> bool {
+        matches!(self, Kind::Patterns | Kind::WebAddresses | Kind::Languages)
     }
 
     fn found(&self, value: &Value) -> String {
         match (self, value) {
             (_, Value::Object(_)) => "an object".into(),
-            (_, Value::Array(_)) if *self != Kind::Patterns => "a list".into(),
+            (_, Value::Array(_)) if !self.is_list() => "a list".into(),
             (Kind::Secret | Kind::Hash, _) => "something else".into(),
             _ => shown(value),
         }

@@ -98,6 +98,14 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigError> {
     judge(&tree, findings, text.map(|_| file))
 }
 
+/// Judges a file's text alone, as [`load`] does with all sources.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_text(name: &str, text: &str) -> Result<Loaded, ConfigError> {
+    judge(&Tree::parse(&name.into(), text)?, Vec::new(), None)
+}
+
 /// Takes an environment variable that is named as a setting: `port`, `hls:segment_duration`, `hls__segment_duration`.
 /// An empty one, and one that is only named as a group of settings, is somebody else's.
 fn set_variable(tree: &mut Tree, name: &str, value: &str) {

@@ -9,6 +9,7 @@ mod check;
 mod coerce;
 mod fallback;
 mod findings;
+pub mod import;
 pub mod keys;
 mod load;
 mod locate;
@@ -17,6 +18,7 @@ pub mod options;
 mod patch;
 pub mod schema;
 mod settings;
+mod station;
 mod stream;
 mod table;
 #[cfg(test)]
@@ -26,7 +28,7 @@ mod values;
 
 pub use fallback::Fallback;
 pub use findings::{ConfigError, Finding, Severity};
-pub use load::{Loaded, Sources, load};
+pub use load::{Loaded, Sources, load, load_text};
 pub use mount::MountConfig;
 pub use settings::Settings;
-pub use stream::StreamConfig;
+pub use stream::{StationFacts, StreamConfig};

@@ -79,7 +79,9 @@ fn shape(kind: &Kind) -> Map<String, Value> {
         }
         Kind::Seconds { min, max } => json!({ "type": ["number", "null"], "minimum": min, "maximum": max }),
         Kind::Choice(words) => json!({ "enum": words }),
-        Kind::Patterns => json!({ "type": ["array", "boolean", "null"], "items": { "type": "string" } }),
+        Kind::Patterns | Kind::WebAddresses | Kind::Languages => {
+            json!({ "type": ["array", "boolean", "null"], "items": { "type": "string" } })
+        }
         Kind::Origin => json!({ "type": ["string", "boolean", "null"] }),
         Kind::Anything => json!({}),
         Kind::Text
@@ -92,7 +94,10 @@ fn shape(kind: &Kind) -> Map<String, Value> {
         | Kind::Path
         | Kind::Name
         | Kind::MountName
-        | Kind::MediaType => json!({ "type": ["string", "null"] }),
+        | Kind::MediaType
+        | Kind::WebAddress
+        | Kind::Country
+        | Kind::Subdivision => json!({ "type": ["string", "null"] }),
     };
     match shape {
         Value::Object(shape) => shape,

@@ -18,7 +18,8 @@ const BYTES_PER_SECOND_MAX: u64 = 48_000;
 const BYTES_MAX_MIN: u64 = 16 << 20;
 
 /// Settings that cannot change while the stream runs.
-const FIXED: [&str; 6] = ["key", "format", "source", "source_password", "fallback", "acceptSourceMeta"];
+const FIXED: [&str; 7] =
+    ["key", "format", "source", "source_password", "fallback", "acceptSourceMeta", "directories"];
 
 /// The settings of one stream. Names in JSON are the original's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,6 +69,15 @@ pub struct StreamConfig {
     pub max_buffer: u64,
     /// Host in playlists for clients that name none.
     pub host: Option<String>,
+    /// Where listeners elsewhere reach it, as written; see [`StreamConfig::listen_url`].
+    listen_url: Option<String>,
+    /// Whether directories may list it.
+    pub public: bool,
+    /// Addresses of the directories that it is announced to.
+    pub directories: Vec<String>,
+    /// What Radio-Browser is told.
+    #[serde(flatten)]
+    pub facts: StationFacts,
     /// Zone of its clock times; none is the server's.
     #[serde(with = "jiff::fmt::serde::tz::optional")]
     pub timezone: Option<TimeZone>,
@@ -86,6 +96,26 @@ pub struct StreamConfig {
     later: Map<String, Value>,
 }
 
+/// What listeners' heads tell Radio-Browser about the station, by its second version of stream metadata. Addresses and
+/// codes are ASCII.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StationFacts {
+    /// Take the facts from the heads.
+    pub index_metadata: bool,
+    /// Do not list the stream.
+    pub do_not_index: bool,
+    /// The stream that this is a variant of.
+    pub main_stream_url: Option<String>,
+    /// The logo's address.
+    pub logo_url: Option<String>,
+    /// Country, ISO 3166-1 alpha-2.
+    pub country_code: Option<String>,
+    /// Part of the country, ISO 3166-2.
+    pub country_subdivision_code: Option<String>,
+    /// Languages, ISO 639.
+    pub language_codes: Vec<String>,
+}
+
 impl StreamConfig {
     /// All defaults, under this key.
     #[cfg(test)]
@@ -102,6 +132,12 @@ impl StreamConfig {
     pub fn bytes_max(&self) -> u64 {
         let needed = self.seconds.as_secs().saturating_mul(BYTES_PER_SECOND_MAX).max(BYTES_MAX_MIN);
         self.bytes_max.unwrap_or(needed)
+    }
+
+    /// Where listeners elsewhere reach it; none if neither the address nor a host is set.
+    pub fn listen_url(&self) -> Option<String> {
+        let at_host = || Some(format!("http://{}/{}", self.host.as_ref()?, self.key));
+        self.listen_url.clone().or_else(at_host)
     }
 
     /// What plays while no source is there; none also for an upstream's address, which nobody plays yet.
@@ -154,18 +190,20 @@ mod tests {
     #[test]
     fn the_api_shows_every_setting_under_its_name() {
         let config = StreamConfig::with_key("test").merge(&patch(json!({"source_password": "pw"}))).unwrap();
-        assert_eq!(
-            config.to_json(),
-            json!({
+        // A text, because the macro for JSON cannot take so many members.
+        let shown = r#"{
                 "key": "test", "name": null, "description": null, "genre": null, "url": null, "format": "mp3",
                 "content_type": null, "seconds": 14400, "bytes_max": null, "burst": 30, "source_password": "***",
                 "source": null, "fallback": null, "metaTitle": "", "metaUrl": "", "acceptSourceMeta": null,
-                "meta_interval": 32768, "max_buffer": 4194304, "host": null, "timezone": null, "root_route": false,
+                "meta_interval": 32768, "max_buffer": 4194304, "host": null, "listen_url": null,
+                "public": false, "directories": [], "index_metadata": false, "do_not_index": false,
+                "main_stream_url": null, "logo_url": null, "country_code": null, "country_subdivision_code": null,
+                "language_codes": [], "timezone": null, "root_route": false,
                 "monitored": false, "group": null, "bandwidth": 0, "codec": null, "ffmpeg_args": null, "preroll": "",
                 "preroll_key": "", "transcoder": "", "stream_key": null, "impression_delay": 5000,
-                "log_interval": 30000, "log_minutes": true,
-            })
-        );
+                "log_interval": 30000, "log_minutes": true
+            }"#;
+        assert_eq!(config.to_json(), serde_json::from_str::<Value>(shown).unwrap());
     }
 
     #[test]

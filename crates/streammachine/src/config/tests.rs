@@ -449,3 +449,21 @@ fn configurations_of_the_original_load() {
     let message = "mode: \"slave\" is not implemented in this version; only \"standalone\" is";
     assert_eq!(errors(slave), [format!("FILE:1:11: {message}")]);
 }
+
+#[test]
+fn directories_need_an_address_for_listeners() {
+    let of = |more: &str| {
+        format!("{{streams: {{a: {{source_password: 'x', directories: 'http://dir.example/yp', {more}}}}}}}")
+    };
+    let message = "needs the address where listeners reach the stream: set `listen_url` or `host`";
+    assert_eq!(errors(&of("public: true")), [format!("FILE:1:51: streams.a.directories: {message}")]);
+    let told = errors(&of("public: true, host: 'radio example'"));
+    assert!(told[0].contains("streams.a.host: is no host such as"), "{told:?}");
+    for address in ["host: 'radio.example:8000'", "listen_url: 'https://radio.example/a'"] {
+        assert_eq!(warnings(&of(&format!("public: true, {address}"))), [""; 0]);
+        let told = warnings(&of(address));
+        assert_eq!(told, ["FILE:1:51: streams.a.directories: has no effect until `public` is true"]);
+    }
+    let settings = load_all(&of("host: 'radio.example:8000'"), &[], &[]).unwrap().settings;
+    assert_eq!(settings.streams["a"].listen_url().unwrap(), "http://radio.example:8000/a");
+}

@@ -188,7 +188,7 @@ pub fn parse_text(path: &[String], text: &str) -> Option<Value> {
         Found::Section | Found::Nothing => json().filter(Value::is_object),
         Found::Key(key) => Some(match key.kind {
             Kind::Text | Kind::Secret | Kind::Hash => text.into(),
-            Kind::Patterns | Kind::Anything => json().unwrap_or_else(|| text.into()),
+            kind if kind.is_list() || kind == Kind::Anything => json().unwrap_or_else(|| text.into()),
             Kind::Flag if text.starts_with('{') => json().unwrap_or_else(|| text.into()),
             _ if text == "null" => Value::Null,
             _ => text.into(),

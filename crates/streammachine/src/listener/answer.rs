@@ -6,7 +6,7 @@ use wire::metadata::clean;
 
 use crate::base::clock::iso;
 use crate::base::cors::{Cors, Header};
-use crate::config::StreamConfig;
+use crate::config::{StationFacts, StreamConfig};
 use crate::listener::opening::Opened;
 use crate::stream::Stream;
 
@@ -58,14 +58,43 @@ fn station(headers: &mut Vec<Header>, stream: &Stream, config: &StreamConfig, fo
     headers.extend(
         texts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name, clean(text))),
     );
-    headers.push(("icy-pub", "0".to_owned()));
+    headers.push(("icy-pub", if config.public { "1" } else { "0" }.to_owned()));
+    facts(headers, &config.facts);
     if let Some(format) = format {
-        let mut info = format!("ice-samplerate={};ice-channels={}", format.sample_rate_hz, format.channels);
         if format.bitrate_kbps > 0 {
             headers.push(("icy-br", format.bitrate_kbps.to_string()));
-            info.push_str(&format!(";ice-bitrate={}", format.bitrate_kbps));
         }
-        headers.push(("ice-audio-info", info));
+        headers.push(("ice-audio-info", audio_info(format)));
+    }
+}
+
+/// What Icecast calls the audio information of a format: `ice-samplerate=44100;ice-channels=2;ice-bitrate=128`.
+pub fn audio_info(format: Format) -> String {
+    let info = format!("ice-samplerate={};ice-channels={}", format.sample_rate_hz, format.channels);
+    match format.bitrate_kbps {
+        0 => info,
+        kbps => format!("{info};ice-bitrate={kbps}"),
+    }
+}
+
+/// The headers of Radio-Browser's second version, without those that are not set. One of the names is misspelt there.
+fn facts(headers: &mut Vec<Header>, facts: &StationFacts) {
+    let first = headers.len();
+    let flag = |on: bool| on.then(|| "1".to_owned());
+    let text = |text: &Option<String>| text.as_deref().map(clean);
+    let languages = facts.language_codes.join(",");
+    let all = [
+        ("icy-index-metadata", flag(facts.index_metadata)),
+        ("icy-do-not-index", flag(facts.do_not_index)),
+        ("icy-main-stream-url", text(&facts.main_stream_url)),
+        ("icy-logo", text(&facts.logo_url)),
+        ("icy-country-code", text(&facts.country_code)),
+        ("icy-country-subdivison-code", text(&facts.country_subdivision_code)),
+        ("icy-language-codes", (!languages.is_empty()).then_some(languages)),
+    ];
+    headers.extend(all.into_iter().filter_map(|(name, value)| Some((name, value?))));
+    if headers.len() > first {
+        headers.insert(first, ("icy-version", "2".to_owned()));
     }
 }
 

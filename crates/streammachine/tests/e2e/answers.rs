@@ -4,7 +4,7 @@ use serde_json::json;
 use testkit::listener::{ListenerClient, Request, Response};
 
 use crate::harness::{
-    Host, PASSWORD, count, listen, listen_with, merge, on_air, page, play, status, test_stream,
+    Host, PASSWORD, api, count, listen, listen_with, merge, on_air, page, play, status, test_stream,
     wait_for_sources,
 };
 
@@ -38,6 +38,41 @@ fn the_head_of_a_stream_has_these_lines() {
         )
     );
     assert!((1.97..=2.0).contains(&behind.parse().unwrap()), "{behind}");
+}
+
+/// The `icy-*` lines of the head of `/test`, but for those of its audio.
+fn station_lines(host: &Host) -> Vec<String> {
+    let head = listen(host, "/test").head;
+    let lines = head.lines().filter(|line| line.starts_with("icy-") && !line.starts_with("icy-br"));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn facts_about_the_station_are_told_where_they_are_set() {
+    let host = Host::with_stream(json!({
+        "name": "N", "public": true, "index_metadata": true, "do_not_index": true,
+        "main_stream_url": "http://radio.example/main", "logo_url": "https://radio.example/logo.png",
+        "country_code": "de", "country_subdivision_code": "DE-BE", "language_codes": ["de", "en"],
+    }));
+    assert_eq!(
+        station_lines(&host),
+        [
+            "icy-name: N",
+            "icy-pub: 1",
+            "icy-version: 2",
+            "icy-index-metadata: 1",
+            "icy-do-not-index: 1",
+            "icy-main-stream-url: http://radio.example/main",
+            "icy-logo: https://radio.example/logo.png",
+            "icy-country-code: DE",
+            "icy-country-subdivison-code: DE-BE",
+            "icy-language-codes: de,en",
+        ]
+    );
+    let change = json!({"public": false, "index_metadata": null, "do_not_index": null, "main_stream_url": null,
+        "logo_url": null, "country_subdivision_code": null, "language_codes": null});
+    assert_eq!(api(&host, "PUT", "/api/streams/test/config", Some(&change)).0, 200);
+    assert_eq!(station_lines(&host), ["icy-name: N", "icy-pub: 0", "icy-version: 2", "icy-country-code: DE"]);
 }
 
 #[test]

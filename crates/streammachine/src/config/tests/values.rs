@@ -13,12 +13,6 @@ use crate::config::{Finding, Severity};
 
 /// Values that a kind takes, as given and as they become; and values that it refuses.
 fn samples(kind: &Kind) -> (Vec<(Value, Value)>, Vec<Value>) {
-    let same =
-        |values: Vec<Value>| values.into_iter().map(|value| (value.clone(), value)).collect::<Vec<_>>();
-    let texts = |good: &[&str], bad: &[&str]| {
-        let values = |texts: &[&str]| texts.iter().map(|text| json!(text)).collect::<Vec<_>>();
-        (same(values(good)), [values(bad), vec![json!([]), json!(["x"]), json!(true)]].concat())
-    };
     match kind {
         Kind::Flag => {
             let words = |words: [&str; 5], flag: bool| words.map(|word| (json!(word), json!(flag)));
@@ -80,8 +74,72 @@ fn samples(kind: &Kind) -> (Vec<(Value, Value)>, Vec<Value>) {
         Kind::MediaType => {
             texts(&["audio/mpeg", "audio/aac; codecs=mp4a.40.2"], &["audio", "audio/", "/x", "ä/b", ""])
         }
+        Kind::WebAddress | Kind::WebAddresses | Kind::Country | Kind::Subdivision | Kind::Languages => {
+            station_samples(kind)
+        }
         Kind::Anything => (same(vec![json!(1), json!({"a": [1]}), json!("x")]), Vec::new()),
     }
+}
+
+/// The same for what stations tell about themselves.
+fn station_samples(kind: &Kind) -> (Vec<(Value, Value)>, Vec<Value>) {
+    match kind {
+        Kind::WebAddress => texts(
+            &["http://radio.example/", "https://radio.example:8443/a?b=c&d=%20#e"],
+            &[
+                "radio.example",
+                "ftp://radio.example/",
+                "http:///a",
+                "http://a/b c",
+                "http://a/\"",
+                "http://ä.example",
+                "http://u:p@a.example/",
+            ],
+        ),
+        Kind::WebAddresses => {
+            let one = "http://dir.example/cgi-bin/yp-cgi";
+            let mut good = same(vec![json!([]), json!([one, "https://b.example/"]), json!(vec![one; 8])]);
+            good.extend([(json!(false), json!([])), (json!(one), json!([one]))]);
+            let bad = vec![json!(true), json!(["dir.example"]), json!([1]), json!("x"), json!(vec![one; 9])];
+            (good, bad)
+        }
+        Kind::Country => {
+            let (mut good, bad) = texts(&["DE", "GB"], &["D", "DEU", "D1", "ÄÖ", "12"]);
+            good.push((json!("de"), json!("DE")));
+            (good, bad)
+        }
+        Kind::Subdivision => {
+            let (mut good, bad) = texts(
+                &["DE-BE", "GB-ENG", "FR-75", "FR-7"],
+                &["DE", "DE-", "DE-ABCD", "DEU-BE", "DE_BE", "DE-B-E"],
+            );
+            good.push((json!("de-be"), json!("DE-BE")));
+            (good, bad)
+        }
+        Kind::Languages => {
+            let mut good = same(vec![json!([]), json!(["de", "eng"]), json!(vec!["de"; 20])]);
+            good.extend([
+                (json!(false), json!([])),
+                (json!(""), json!([])),
+                (json!("de, EN"), json!(["de", "en"])),
+                (json!(["DE"]), json!(["de"])),
+            ]);
+            let bad = ["d", "deut", "de-DE", "d1", "ää", "de;en"].map(|code| json!([code])).to_vec();
+            (good, [bad, vec![json!(true), json!(1), json!([1]), json!(vec!["de"; 21])]].concat())
+        }
+        _ => unreachable!("{kind:?}"),
+    }
+}
+
+/// Values that stay as they are.
+fn same(values: Vec<Value>) -> Vec<(Value, Value)> {
+    values.into_iter().map(|value| (value.clone(), value)).collect()
+}
+
+/// Texts that stay as they are, and texts that are refused, with what is no text.
+fn texts(good: &[&str], bad: &[&str]) -> (Vec<(Value, Value)>, Vec<Value>) {
+    let values = |texts: &[&str]| texts.iter().map(|text| json!(text)).collect::<Vec<_>>();
+    (same(values(good)), [values(bad), vec![json!([]), json!(["x"]), json!(true)]].concat())
 }
 
 fn number_samples(min: f64, max: f64, step: f64) -> (Vec<(Value, Value)>, Vec<Value>) {
