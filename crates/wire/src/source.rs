@@ -34,6 +34,8 @@ pub struct Source {
 pub enum Body {
     /// Up to the end of the connection.
     Identity,
+    /// So many bytes; at least one.
+    Length(u64),
     /// In HTTP chunks.
     Chunked,
 }
@@ -58,12 +60,21 @@ pub fn classify(head: &Head) -> SourceRequest {
     match (head.method.as_str(), path.as_str()) {
         ("SOURCE" | "PUT", _) => SourceRequest::Source(Source {
             mount: if path.starts_with('/') { path } else { format!("/{path}") },
-            body: if head.is_chunked() { Body::Chunked } else { Body::Identity },
+            body: body(head),
             waits: head.expects_continue(),
         }),
         ("GET", "/admin/metadata") => SourceRequest::Metadata(MetadataRequest::decode(&query)),
         ("GET", "/admin/!POKE") => SourceRequest::Poke,
         _ => SourceRequest::Other,
+    }
+}
+
+/// `PUT` of a file says how long it is. A length of none means nothing: libshout sends it before endless audio.
+fn body(head: &Head) -> Body {
+    match head.content_length() {
+        _ if head.is_chunked() => Body::Chunked,
+        Some(length @ 1..) if head.method == "PUT" => Body::Length(length),
+        _ => Body::Identity,
     }
 }
 
@@ -172,7 +183,10 @@ mod tests {
     fn the_body_is_framed_as_the_head_says() {
         assert_eq!(source("PUT /t HTTP/1.1\r\nTransfer-Encoding: chunked").body, Body::Chunked);
         assert_eq!(source("PUT /t HTTP/1.1").body, Body::Identity);
-        assert_eq!(source("SOURCE /t HTTP/1.0\r\nContent-Length: 0").body, Body::Identity);
+        assert_eq!(source("PUT /t HTTP/1.1\r\nContent-Length: 5").body, Body::Length(5));
+        for endless in ["PUT /t HTTP/1.1\r\nContent-Length: 0", "SOURCE /t HTTP/1.0\r\nContent-Length: 5"] {
+            assert_eq!(source(endless).body, Body::Identity, "{endless}");
+        }
     }
 
     #[test]

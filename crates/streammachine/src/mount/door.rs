@@ -23,7 +23,7 @@ use crate::base::throttle::Throttle;
 use crate::mount::Mount;
 use crate::mount::registry::Registry;
 use crate::source::reader::{self, Body, Limits};
-use crate::source::{Origin, Source};
+use crate::source::{End, Origin, Source};
 
 /// A source must say something within this; the whole head has longer.
 const FIRST_BYTE: Duration = Duration::from_secs(2);
@@ -101,7 +101,7 @@ impl Door {
         let Some(mount) = self.authorize(&asked.mount, head, peer).await else {
             return answer_and_close(socket, &answers::unauthorized()).await;
         };
-        let Ok(_place) = self.places.try_acquire() else {
+        let Ok(place) = self.places.try_acquire() else {
             tracing::warn!(%peer, "a source was refused: limits.sources_max are connected");
             return answer_and_close(socket, &answers::refusal(403, "too many sources connected", "")).await;
         };
@@ -114,12 +114,19 @@ impl Door {
         let Some(output) = mount.add(source).await else { return };
         let body = match asked.body {
             request::Body::Identity => Body::Identity,
+            request::Body::Length(length) => Body::Length(length),
             request::Body::Chunked => Body::Chunked(chunked::Decoder::default()),
         };
         let limits = Limits { silence_max: mount.silence_max(), hint: mount.config().format };
         // The mount may end while its source goes on to its own end.
         drop(mount);
-        reader::run(socket, body, first, limits, self.clock, output).await;
+        let ends_itself = matches!(body, Body::Length(_));
+        let end = reader::run(&mut socket, body, first, limits, self.clock, output).await;
+        if ends_itself && end == End::Closed {
+            // It waits for the end of the answer; bytes that came behind its audio must not take that away.
+            drop(place);
+            answer_and_close(socket, b"").await;
+        }
     }
 
     /// The mount, if the request names one and knows its password. A wrong password is answered the later the more

@@ -207,6 +207,19 @@ fn curl_is_a_source_too() {
 }
 
 #[test]
+fn curl_ends_when_its_file_is_sent() {
+    let directory = TempDir::new().unwrap();
+    let host = Host::with_stream(json!({}));
+    // Longer than what curl sends without asking first (`Expect: 100-continue`).
+    let file = write_audio(&directory, "audio.mp3", frames(), 150);
+    let mut command = program("curl");
+    command.args(["-sS", "--fail", "--user", &format!("source:{PASSWORD}"), "--upload-file"]).arg(file);
+    command.arg(format!("http://{}/test", host.sources()));
+    succeed(command);
+    assert_kept(&host, "test", frames(), 150);
+}
+
+#[test]
 fn a_title_that_curl_sets_is_heard() {
     let host = Host::with_stream(json!({"meta_interval": 1000}));
     let _source = on_air(&host, 2);
