@@ -37,6 +37,8 @@ const FINISH_TIME: Duration = Duration::from_secs(2);
 struct Ports {
     listeners: TcpListener,
     sources: TcpListener,
+    /// The port behind that, where SHOUTcast encoders connect.
+    shoutcast: Option<TcpListener>,
     api: Option<TcpListener>,
 }
 
@@ -50,7 +52,9 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let streams = start_streams(&settings, &mounts, clock).await?;
 
     let heads = Arc::new(Semaphore::new(budget.heads_max));
-    let door = Door::new(Arc::clone(&mounts), clock, budget.heads_max, settings.limits.sources_max);
+    let users = Box::new(Access::Users(settings.users.clone()));
+    let sources_max = settings.limits.sources_max;
+    let door = Door::new(Arc::clone(&mounts), users, clock, budget.heads_max, sources_max);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     // The other half is for what the kernel does with the bytes, for the sources and for the HTTP server.
     let delivery = Delivery::start(cores.div_ceil(2), settings.chunk_duration, clock)
@@ -91,11 +95,26 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
 }
 
 fn open_ports(settings: &Settings) -> anyhow::Result<Ports> {
-    Ok(Ports {
-        listeners: bind(settings.listen, settings.port).context("port")?,
-        sources: bind(settings.listen, settings.source_port).context("source_port")?,
-        api: settings.api_port.map(|port| bind(settings.listen, port)).transpose().context("api_port")?,
-    })
+    let listeners = bind(settings.listen, settings.port).context("port")?;
+    let sources = bind(settings.listen, settings.source_port).context("source_port")?;
+    let api = settings.api_port.map(|port| bind(settings.listen, port)).transpose().context("api_port")?;
+    // Last, as it may do without: the others are named in the configuration.
+    let shoutcast = open_shoutcast_port(settings);
+    Ok(Ports { listeners, sources, shoutcast, api })
+}
+
+/// Encoders of SHOUTcast v1 add one to the port that they are told.
+fn open_shoutcast_port(settings: &Settings) -> Option<TcpListener> {
+    let port = if settings.source_port == 0 { Some(0) } else { settings.source_port.checked_add(1) };
+    bind(settings.listen, port?)
+        .inspect_err(|error| {
+            let reason = format!("{error:#}");
+            tracing::warn!(
+                reason,
+                "no second source port: SHOUTcast encoders that add one to the port cannot connect"
+            );
+        })
+        .ok()
 }
 
 fn serve_ports(
@@ -111,6 +130,10 @@ fn serve_ports(
         serve(Arc::clone(app), acceptor(ports.listeners), Port::Listeners { api: api_here }, stop.clone());
     let sources = Arc::clone(door).serve(acceptor(ports.sources), stop.clone());
     let mut served = vec![task::spawn("listener port", listeners), task::spawn("source port", sources)];
+    if let Some(listener) = ports.shoutcast {
+        let shoutcast = Arc::clone(door).serve(acceptor(listener), stop.clone());
+        served.push(task::spawn("second source port", shoutcast));
+    }
     if let Some(listener) = ports.api {
         let api = serve(Arc::clone(app), acceptor(listener), Port::Api, stop.clone());
         served.push(task::spawn("api port", api));
@@ -119,7 +142,9 @@ fn serve_ports(
 }
 
 fn start_mounts(settings: &Settings, clock: Clock) -> Arc<mount::registry::Registry> {
-    let mounts = Arc::new(mount::registry::Registry::default());
+    let root = settings.streams.values().find(|stream| stream.root_route);
+    let default = root.map(|stream| stream.mount_key().to_owned());
+    let mounts = Arc::new(mount::registry::Registry::with_default(default));
     for config in settings.mounts() {
         let fallback = config.fallback.as_ref().map(|fallback| match fallback {
             config::Fallback::Programme => mount::Fallback::Programme {
@@ -173,6 +198,9 @@ fn announce(settings: &Settings, ports: &Ports, streams: &stream::registry::Regi
     let at = |listener: &TcpListener| listener.local_addr().map(|it| SocketAddr::new(host, it.port()));
     let listeners = at(&ports.listeners)?;
     let mut text = format!("listeners on http://{listeners}/\nsources on {}\n", at(&ports.sources)?);
+    if let Some(shoutcast) = &ports.shoutcast {
+        text.push_str(&format!("shoutcast sources on {}\n", at(shoutcast)?));
+    }
     if let Some(api) = &ports.api {
         text.push_str(&format!("api on http://{}/api/streams\n", at(api)?));
     }

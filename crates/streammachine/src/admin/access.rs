@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use wire::auth::Secret;
+use wire::auth::{Credentials, Secret};
 
 use crate::admin::password;
 use crate::base::net::is_loopback;
+use crate::mount::door::Users;
 
 /// The rule.
 #[derive(Debug)]
@@ -46,6 +47,16 @@ pub enum Refusal {
 }
 
 impl Access {
+    /// True if there is such a user with this password.
+    pub fn knows(&self, given: &Credentials) -> bool {
+        match self {
+            Access::Loopback => false,
+            Access::Users(users) => {
+                users.get(&given.user).is_some_and(|hash| password::verify(&given.password, hash.expose()))
+            }
+        }
+    }
+
     /// Decides about a request.
     pub fn check(&self, caller: Caller<'_>) -> Result<(), Refusal> {
         if !caller.reads && caller.origin.is_some_and(|origin| !is_same_host(origin, caller.host)) {
@@ -58,15 +69,17 @@ impl Access {
                     && caller.host.is_none_or(names_this_machine);
                 if local { Ok(()) } else { Err(Refusal::NotLocal) }
             }
-            Access::Users(users) => {
-                let known = wire::auth::basic(caller.authorization).is_some_and(|credentials| {
-                    users
-                        .get(&credentials.user)
-                        .is_some_and(|hash| password::verify(&credentials.password, hash.expose()))
-                });
+            Access::Users(_) => {
+                let known = wire::auth::basic(caller.authorization).is_some_and(|given| self.knows(&given));
                 if known { Ok(()) } else { Err(Refusal::Unauthorized) }
             }
         }
+    }
+}
+
+impl Users for Access {
+    fn know(&self, given: &Credentials) -> bool {
+        self.knows(given)
     }
 }
 

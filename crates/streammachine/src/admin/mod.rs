@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod api;
+mod connections;
 mod password;
 mod show;
 

@@ -27,6 +27,6 @@ mod values;
 pub use fallback::Fallback;
 pub use findings::{ConfigError, Finding, Severity};
 pub use load::{Loaded, Sources, load};
-pub use mount::MountConfig;
+pub use mount::{MountConfig, Person};
 pub use settings::Settings;
 pub use stream::StreamConfig;

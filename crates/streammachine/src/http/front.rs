@@ -72,9 +72,8 @@ impl Connection {
         if self.port == Port::Api {
             return self.hand_on(socket, peer, request).await;
         }
-        if let SourceRequest::Metadata(metadata) = classify(&request.head) {
-            let answer = self.app.door.metadata(&request.head, &metadata, peer).await;
-            return answer_and_close(socket, &answer).await;
+        if let SourceRequest::Metadata(_) | SourceRequest::MetadataForm = classify(&request.head) {
+            return self.app.door.take_metadata(socket, peer, request).await;
         }
         let http10 = is_http10(&request.head);
         match self.find_audio(&request.head) {

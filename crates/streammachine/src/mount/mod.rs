@@ -3,7 +3,9 @@
 //! One task owns a mount. Others send it commands, watch its state, or tap what is on air. A mount does not know
 //! what its audio is used for.
 
+pub mod admission;
 pub mod door;
+pub mod history;
 mod order;
 pub mod registry;
 mod task;
@@ -21,6 +23,7 @@ use wire::icy::Metadata;
 use crate::base::clock::Clock;
 use crate::base::task as tasks;
 use crate::config::MountConfig;
+use crate::mount::history::History;
 use crate::source::{Output, Report, Source};
 
 /// Reports of sources and commands that may wait for a mount; beyond that, sources are slowed down.
@@ -85,6 +88,7 @@ pub struct Mount {
     commands: mpsc::Sender<Command>,
     reports: mpsc::Sender<(Uuid, Report)>,
     line: watch::Receiver<Line>,
+    history: History,
 }
 
 impl Mount {
@@ -97,12 +101,24 @@ impl Mount {
         let key = config.key.clone();
         let task = task::Task::new(key.clone(), fallback, clock, reports.clone(), announce);
         tasks::spawn("mount", task.run(inbox, outcomes));
-        Arc::new(Mount { key, config: RwLock::new(Arc::new(config)), silence_max, commands, reports, line })
+        let config = RwLock::new(Arc::new(config));
+        let history = History::default();
+        Arc::new(Mount { key, config, silence_max, commands, reports, line, history })
     }
 
     /// Its key.
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Its path on the source port.
+    pub fn path(&self) -> String {
+        format!("/{}", self.key)
+    }
+
+    /// What came of the latest connections to it.
+    pub fn history(&self) -> &History {
+        &self.history
     }
 
     /// Its configuration at this moment.
