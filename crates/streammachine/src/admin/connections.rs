@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::base::clock::iso;
 use crate::mount::Mount;
 use crate::mount::history::{History, Outcome, Protocol, Record};
-use crate::source::Source;
+use crate::source::{End, Source};
 
 /// All connections in `history`, the latest first; `mount` is theirs.
 pub fn shown(history: &History, mount: Option<&Mount>) -> Value {
@@ -40,13 +40,27 @@ fn one(record: &Record, on_air: Option<uuid::Uuid>) -> Value {
         }
         Outcome::Connected(source) => with(source, json!({ "outcome": "waiting" })),
         Outcome::Ended(source, end, at) => {
-            with(source, json!({ "outcome": "ended", "reason": end.to_string(), "ended_at": iso(*at) }))
+            with(source, json!({ "outcome": "ended", "reason": reason(source, end), "ended_at": iso(*at) }))
         }
     };
     if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
         shown.extend(more);
     }
     shown
+}
+
+/// How a source ended. One that gave no audio that is understood is told what it said to send.
+fn reason(source: &Source, end: &End) -> String {
+    let understood = ["audio/mpeg", "audio/mp3", "audio/aac", "audio/aacp", "audio/x-aac", "audio/x-mpeg"];
+    match &source.announced.content_type {
+        Some(said) if source.audio_bytes() == 0 && !understood.contains(&said.as_str()) => {
+            format!("{end}; it said to send {said}: MP3 and AAC (ADTS) are understood")
+        }
+        _ if source.audio_bytes() == 0 && !matches!(end, End::NoAudio(_)) => {
+            format!("{end}; no MP3 or AAC (ADTS) frame came")
+        }
+        _ => end.to_string(),
+    }
 }
 
 fn with(source: &Source, mut shown: Value) -> Value {

@@ -173,11 +173,28 @@ fn a_connection_is_told_from_its_request_to_its_end() {
 #[test]
 fn what_ended_a_source_is_told() {
     let host = Host::with_stream(json!({}));
-    let mut garbage = source(&host);
-    garbage.send(&b"\x00\x01\x02\xFE\x7F ".repeat(500)).unwrap();
-    eventually(DEADLINE, || (connections(&host, Some("test"))[0]["outcome"] == "ended").then_some(()));
-    let records = connections(&host, Some("test"));
-    assert_eq!(newest(&records), ("ended", "no MP3 or AAC frame within 3 s of the first byte"));
+    let reason_of = |bytes: &[u8], content_type: &str, closes: bool| {
+        let options = SourceOptions::new("/test", PASSWORD).header("Content-Type", content_type);
+        let mut source = connect(&host, options);
+        let address = source.connection().local_address().to_string();
+        source.send(bytes).unwrap();
+        if closes {
+            source.connection().half_close();
+        }
+        eventually(DEADLINE, || {
+            let record = connections(&host, Some("test")).into_iter().find(|it| it["from"] == address)?;
+            (record["outcome"] == "ended").then(|| record["reason"].as_str().unwrap().to_owned())
+        })
+    };
+    let closed = "the source closed the connection";
+    assert_eq!(reason_of(&frames().bytes(0..50), "application/ogg", true), closed);
+    assert_eq!(reason_of(b"", "audio/mpeg", true), format!("{closed}; no MP3 or AAC (ADTS) frame came"));
+    assert_eq!(
+        reason_of(b"OggS\0", "application/ogg", true),
+        format!("{closed}; it said to send application/ogg: MP3 and AAC (ADTS) are understood")
+    );
+    let garbage = b"\x00\x01\x02\xFE\x7F ".repeat(500);
+    assert_eq!(reason_of(&garbage, "audio/mpeg", false), "no MP3 or AAC frame within 3 s of the first byte");
 }
 
 #[test]
