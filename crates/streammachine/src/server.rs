@@ -30,7 +30,7 @@ use crate::stream::{self, Keeping, Stream};
 const LEAD_IN: Duration = Duration::from_secs(300);
 /// Descriptors of one stream's block files, mapped and open.
 const BLOCKS_PER_STREAM: u64 = 160;
-/// How long streams may take to write what they hold when the server ends.
+/// How long sources may take to end, and streams to write what they hold, when the server ends.
 const FINISH_TIME: Duration = Duration::from_secs(2);
 
 /// Sockets that listen, before anything is served.
@@ -61,7 +61,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         .context("cannot start delivery threads")?;
     let admin = Arc::new(Admin {
         streams: Arc::clone(&streams),
-        mounts,
+        mounts: Arc::clone(&mounts),
         access: access(&settings),
         chunk: settings.chunk_duration,
     });
@@ -90,7 +90,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     for port in served {
         port.await.context("a port's task failed")?;
     }
-    finish(&streams).await;
+    finish(&mounts, &streams).await;
     Ok(())
 }
 
@@ -215,7 +215,12 @@ fn announce(settings: &Settings, ports: &Ports, streams: &stream::registry::Regi
     Ok(())
 }
 
-async fn finish(streams: &stream::registry::Registry) {
+async fn finish(mounts: &mount::registry::Registry, streams: &stream::registry::Registry) {
+    for mount in mounts.all() {
+        if tokio::time::timeout(FINISH_TIME, mount.end()).await.is_err() {
+            tracing::warn!(mount = mount.key(), "a source did not end in time");
+        }
+    }
     for stream in streams.all() {
         if tokio::time::timeout(FINISH_TIME, stream.finish()).await.is_err() {
             tracing::warn!(stream = stream.key(), "the newest audio was not written in time");

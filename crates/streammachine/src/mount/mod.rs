@@ -77,6 +77,7 @@ enum Command {
     Add(Arc<Source>),
     Metadata(Metadata),
     Tap(Tap),
+    End,
 }
 
 /// A handle to a mount; its task lives as long as one of these or a source does.
@@ -155,5 +156,14 @@ impl Mount {
     /// Lets `tap` hear what happens on air from now on.
     pub async fn tap(&self, tap: Tap) -> bool {
         self.commands.send(Command::Tap(tap)).await.is_ok()
+    }
+
+    /// Stops all sources and starts none any more; returns when all they gave has been passed on.
+    pub async fn end(&self) {
+        let mut line = self.line.clone();
+        if self.commands.send(Command::End).await.is_ok() {
+            // An error says that the mount has ended already.
+            let _ = line.wait_for(|line| line.is_empty()).await;
+        }
     }
 }
