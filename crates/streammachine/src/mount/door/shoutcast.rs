@@ -27,8 +27,10 @@ impl Door {
         let admitted = match admission::by_login(&self.mounts, login) {
             Ok(admitted) => admitted,
             Err(denied) => {
+                // Whoever waits for a refusal takes no place among those whose heads are read.
+                let (socket, _) = incoming.into_parts();
                 self.refuse(asked, &denied).await;
-                return answer_and_close(incoming.into_parts().0, INVALID_PASSWORD).await;
+                return answer_and_close(socket, INVALID_PASSWORD).await;
             }
         };
         self.throttle.succeeded(peer.ip());
