@@ -15,7 +15,7 @@ fuzz_target!(|input: (u16, u8, &[u8])| {
     assert!(at_once.0.len() <= bytes.len());
     let text = String::from_utf8_lossy(bytes);
     if let Ok(query) = Query::decode(&text) {
-        check(&MetadataRequest::decode(&query).metadata());
+        check(&MetadataRequest::decode(&query, wire::metadata::Dialect::Icecast).metadata());
     }
     check(&Metadata { title: clean(&text), url: clean(&text) });
 });

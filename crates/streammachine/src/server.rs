@@ -35,13 +35,15 @@ use crate::stream::{self, Keeping, Stream};
 const LEAD_IN: Duration = Duration::from_secs(300);
 /// Descriptors of one stream's block files, mapped and open.
 const BLOCKS_PER_STREAM: u64 = 160;
-/// How long streams may take to write what they hold when the server ends.
+/// How long sources may take to end, and streams to write what they hold, when the server ends.
 const FINISH_TIME: Duration = Duration::from_secs(2);
 
 /// Sockets that listen, before anything is served.
 struct Ports {
     listeners: TcpListener,
     sources: TcpListener,
+    /// The port behind that, where SHOUTcast encoders connect.
+    shoutcast: Option<TcpListener>,
     api: Option<TcpListener>,
 }
 
@@ -79,7 +81,9 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     });
     let listeners_port = ports.listeners.local_addr().context("port")?.port();
     let reception = sources::reception(Arc::clone(&admin), listeners_port);
-    let door = Door::new(mounts, clock, budget.heads_max, settings.limits.sources_max, reception);
+    let users = Box::new(Access::Users(settings.users.clone()));
+    let sources_max = settings.limits.sources_max;
+    let door = Door::new(Arc::clone(&mounts), users, clock, budget.heads_max, sources_max, reception);
     let app = Arc::new(App {
         clock,
         streams: Arc::clone(&streams),
@@ -110,16 +114,31 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     for port in served {
         port.await.context("a port's task failed")?;
     }
-    tokio::join!(finish(&streams), directories.finish());
+    tokio::join!(finish(&mounts, &streams), directories.finish());
     Ok(())
 }
 
 fn open_ports(settings: &Settings) -> anyhow::Result<Ports> {
-    Ok(Ports {
-        listeners: bind(settings.listen, settings.port).context("port")?,
-        sources: bind(settings.listen, settings.source_port).context("source_port")?,
-        api: settings.api_port.map(|port| bind(settings.listen, port)).transpose().context("api_port")?,
-    })
+    let listeners = bind(settings.listen, settings.port).context("port")?;
+    let sources = bind(settings.listen, settings.source_port).context("source_port")?;
+    let api = settings.api_port.map(|port| bind(settings.listen, port)).transpose().context("api_port")?;
+    // Last, as it may do without: the others are named in the configuration.
+    let shoutcast = open_shoutcast_port(settings);
+    Ok(Ports { listeners, sources, shoutcast, api })
+}
+
+/// Encoders of SHOUTcast v1 add one to the port that they are told.
+fn open_shoutcast_port(settings: &Settings) -> Option<TcpListener> {
+    let port = if settings.source_port == 0 { Some(0) } else { settings.source_port.checked_add(1) };
+    bind(settings.listen, port?)
+        .inspect_err(|error| {
+            let reason = format!("{error:#}");
+            tracing::warn!(
+                reason,
+                "no second source port: SHOUTcast encoders that add one to the port cannot connect"
+            );
+        })
+        .ok()
 }
 
 fn serve_ports(
@@ -135,6 +154,10 @@ fn serve_ports(
         serve(Arc::clone(app), acceptor(ports.listeners), Port::Listeners { api: api_here }, stop.clone());
     let sources = Arc::clone(door).serve(acceptor(ports.sources), stop.clone());
     let mut served = vec![task::spawn("listener port", listeners), task::spawn("source port", sources)];
+    if let Some(listener) = ports.shoutcast {
+        let shoutcast = Arc::clone(door).serve(acceptor(listener), stop.clone());
+        served.push(task::spawn("second source port", shoutcast));
+    }
     if let Some(listener) = ports.api {
         let api = serve(Arc::clone(app), acceptor(listener), Port::Api, stop.clone());
         served.push(task::spawn("api port", api));
@@ -143,7 +166,9 @@ fn serve_ports(
 }
 
 fn start_mounts(settings: &Settings, clock: Clock) -> Arc<mount::registry::Registry> {
-    let mounts = Arc::new(mount::registry::Registry::default());
+    let root = settings.streams.values().find(|stream| stream.root_route);
+    let default = root.map(|stream| stream.mount_key().to_owned());
+    let mounts = Arc::new(mount::registry::Registry::with_default(default));
     for config in settings.mounts() {
         let fallback = config.fallback.as_ref().map(|fallback| match fallback {
             config::Fallback::Programme => mount::Fallback::Programme {
@@ -197,6 +222,9 @@ fn announce(settings: &Settings, ports: &Ports, streams: &stream::registry::Regi
     let at = |listener: &TcpListener| listener.local_addr().map(|it| SocketAddr::new(host, it.port()));
     let listeners = at(&ports.listeners)?;
     let mut text = format!("listeners on http://{listeners}/\nsources on {}\n", at(&ports.sources)?);
+    if let Some(shoutcast) = &ports.shoutcast {
+        text.push_str(&format!("shoutcast sources on {}\n", at(shoutcast)?));
+    }
     if let Some(api) = &ports.api {
         text.push_str(&format!("api on http://{}/api/streams\n", at(api)?));
     }
@@ -211,7 +239,12 @@ fn announce(settings: &Settings, ports: &Ports, streams: &stream::registry::Regi
     Ok(())
 }
 
-async fn finish(streams: &stream::registry::Registry) {
+async fn finish(mounts: &mount::registry::Registry, streams: &stream::registry::Registry) {
+    for mount in mounts.all() {
+        if tokio::time::timeout(FINISH_TIME, mount.end()).await.is_err() {
+            tracing::warn!(mount = mount.key(), "a source did not end in time");
+        }
+    }
     for stream in streams.all() {
         if tokio::time::timeout(FINISH_TIME, stream.finish()).await.is_err() {
             tracing::warn!(stream = stream.key(), "the newest audio was not written in time");

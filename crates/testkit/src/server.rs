@@ -73,6 +73,11 @@ impl Server {
         self.addresses.sources
     }
 
+    /// Where sources of SHOUTcast v1 connect that add one to the port; none if the server has no such port.
+    pub fn shoutcast(&self) -> Option<SocketAddr> {
+        self.addresses.shoutcast
+    }
+
     /// Where the API answers: its own port, else that of the listeners.
     pub fn api(&self) -> SocketAddr {
         self.addresses.api.unwrap_or(self.addresses.listeners)
@@ -134,6 +139,7 @@ impl Server {
 struct Addresses {
     listeners: SocketAddr,
     sources: SocketAddr,
+    shoutcast: Option<SocketAddr>,
     api: Option<SocketAddr>,
 }
 
@@ -142,7 +148,12 @@ impl Addresses {
     fn parse(stdout: &str) -> Option<Self> {
         stdout.lines().find(|line| line.trim() == "ready")?;
         let find = |name: &str| stdout.lines().find_map(|line| parse_address(line.strip_prefix(name)?));
-        Some(Self { listeners: find("listeners on ")?, sources: find("sources on ")?, api: find("api on ") })
+        Some(Self {
+            listeners: find("listeners on ")?,
+            sources: find("sources on ")?,
+            shoutcast: find("shoutcast sources on "),
+            api: find("api on "),
+        })
     }
 }
 
@@ -200,9 +211,11 @@ mod tests {
     #[test]
     fn addresses_are_known_once_it_is_ready() {
         assert_eq!(Addresses::parse(LINES), None);
-        let addresses = Addresses::parse(&format!("{LINES}api on http://0.0.0.0:4002/\nready\n")).unwrap();
+        let more = "shoutcast sources on 127.0.0.1:4003\napi on http://0.0.0.0:4002/\nready\n";
+        let addresses = Addresses::parse(&format!("{LINES}{more}")).unwrap();
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        assert_eq!(addresses, Addresses { listeners: at(4000), sources: at(4001), api: Some(at(4002)) });
+        assert_eq!((addresses.listeners, addresses.sources), (at(4000), at(4001)));
+        assert_eq!((addresses.shoutcast, addresses.api), (Some(at(4003)), Some(at(4002))));
         assert_eq!(Addresses::parse(&format!("ready\n{LINES}")).unwrap().api, None);
     }
 

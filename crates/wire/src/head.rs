@@ -4,7 +4,7 @@ mod parse;
 
 use std::fmt;
 
-pub use parse::parse;
+pub use parse::{parse, parse_headers};
 
 /// Longest head, its empty line included.
 pub const HEAD_MAX: usize = 16 * 1024;
@@ -12,6 +12,9 @@ pub const HEAD_MAX: usize = 16 * 1024;
 pub const LINE_MAX: usize = 8 * 1024;
 /// Most headers.
 pub const HEADERS_MAX: usize = 100;
+
+/// Headers as sent: names and values.
+pub type Headers = Vec<(String, String)>;
 
 /// The protocol that a request names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +36,7 @@ pub struct Head {
     pub target: String,
     /// Protocol and version.
     pub protocol: Protocol,
-    headers: Vec<(String, String)>,
+    headers: Headers,
 }
 
 /// Why bytes are no acceptable head.

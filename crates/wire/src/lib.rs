@@ -3,6 +3,7 @@
 //! Pure: no I/O, no clock, no async. The current instant comes in as a `jiff::Timestamp`. What does not belong here:
 //! which mounts and streams there are, and what is done about a request.
 
+pub mod announced;
 pub mod auth;
 pub mod chunked;
 pub mod head;
@@ -16,5 +17,6 @@ pub mod metadata;
 pub mod path;
 pub mod playlist;
 pub mod range;
+pub mod shoutcast;
 pub mod source;
 mod text;

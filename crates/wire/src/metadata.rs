@@ -1,40 +1,93 @@
-//! What encoders tell about what they play: requests to `/admin/metadata`, and the texts they carry made safe.
+//! What encoders tell about what they play: requests to set titles, and the texts they carry made safe.
 
 use encoding_rs::Encoding;
+use percent_encoding::{CONTROLS, percent_encode};
 
+use crate::auth::{Credentials, Secret};
 use crate::icy::Metadata;
-use crate::path::Query;
+use crate::path::{Query, TargetError};
+use crate::shoutcast::{Login, Place};
 use crate::text;
 
 /// Longest text of a field, in characters.
 pub const CHARACTERS_MAX: usize = 1_000;
 
-/// A request to `/admin/metadata`.
+/// A request to set what is being played: `/admin/metadata` of Icecast, or `/admin.cgi` of SHOUTcast v1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MetadataRequest {
+    /// How its sender speaks, and so what it understands as an answer.
+    pub dialect: Dialect,
     /// The mount it is about, as a path.
     pub mount: Option<String>,
     mode: Option<String>,
+    password: Option<Secret>,
+    stream: Option<u16>,
     title: String,
     url: String,
 }
 
+/// Whose requests they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Names its mount; user and password are in a header.
+    Icecast,
+    /// The password is in the query, and may name the mount or stream.
+    Shoutcast,
+}
+
 impl MetadataRequest {
     /// Reads the fields of a query.
-    pub fn decode(query: &Query) -> Self {
+    pub fn decode(query: &Query, dialect: Dialect) -> Self {
         let label = query.get("charset").unwrap_or_default();
         let charset = Encoding::for_label_no_replacement(label.as_bytes());
         let text = |name| query.get_bytes(name).map(|bytes| clean(&decode(bytes, charset)));
+        let said = |name| query.get(name).filter(|value| !value.is_empty());
         let title = text("song").unwrap_or_else(|| {
             let parts = [text("artist"), text("title")];
             let parts: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
             parts.join(" - ")
         });
         MetadataRequest {
-            mount: query.get("mount").filter(|mount| !mount.is_empty()).map(str::to_owned),
+            dialect,
+            mount: said("mount").map(str::to_owned),
             mode: query.get("mode").map(str::to_owned),
+            password: said("pass").map(|pass| Secret::new(pass.to_owned())),
+            stream: said("sid").and_then(|sid| sid.parse().ok()),
             title,
-            url: text("url").unwrap_or_default(),
+            // ICY has one address: players that know nothing of pictures show it as a link.
+            url: [text("url"), text("artwork")]
+                .into_iter()
+                .flatten()
+                .find(|it| !it.is_empty())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// Reads a form that was posted to `target`; fields of the target's query come first.
+    ///
+    /// # Errors
+    /// Too many fields.
+    pub fn decode_form(target: &str, body: &[u8], dialect: Dialect) -> Result<Self, TargetError> {
+        let query = target.split_once('?').map_or("", |(_, query)| query);
+        // What is no UTF-8 is escaped, so that its bytes stay what they are.
+        let form = match std::str::from_utf8(body) {
+            Ok(form) => form.trim_ascii_end().to_owned(),
+            Err(_) => percent_encode(body.trim_ascii_end(), CONTROLS).to_string(),
+        };
+        Ok(MetadataRequest::decode(&Query::decode(&format!("{query}&{form}"))?, dialect))
+    }
+
+    /// What a SHOUTcast encoder says to be let in; `header` are the credentials of its header, for encoders that use that.
+    pub fn login(&self, header: Option<&Credentials>) -> Option<Login> {
+        let place = match (&self.mount, self.stream) {
+            (Some(mount), _) => Some(Place::Mount(mount.clone())),
+            (None, Some(number)) => Some(Place::Stream(number)),
+            (None, None) => None,
+        };
+        match (&self.password, header) {
+            (Some(password), _) => Some(Login::new(password.expose(), place)),
+            (None, Some(header)) => Some(Login::new(&format!("{}:{}", header.user, header.password), place)),
+            (None, None) => None,
         }
     }
 
@@ -86,8 +139,12 @@ mod tests {
 
     use super::*;
 
+    fn read(query: &str) -> MetadataRequest {
+        MetadataRequest::decode(&Query::decode(query).unwrap(), Dialect::Icecast)
+    }
+
     fn title(query: &str) -> String {
-        MetadataRequest::decode(&Query::decode(query).unwrap()).metadata().title
+        read(query).metadata().title
     }
 
     #[test]
@@ -103,8 +160,47 @@ mod tests {
         ] {
             assert_eq!(title(query), expected, "{query}");
         }
-        let request = MetadataRequest::decode(&Query::decode("song=A&url=http://u/%0d%0a").unwrap());
+        let request = read("song=A&url=http://u/%0d%0a");
         assert_eq!(request.metadata(), Metadata { title: "A".to_owned(), url: "http://u/".to_owned() });
+    }
+
+    #[test]
+    fn the_address_is_that_of_the_song_or_of_its_picture() {
+        for (query, url) in [
+            ("url=http://u&artwork=http://a", "http://u"),
+            ("url=&artwork=http://a", "http://a"),
+            ("album=X", ""),
+        ] {
+            assert_eq!(read(query).metadata().url, url, "{query}");
+        }
+    }
+
+    #[test]
+    fn forms_are_read_in_their_character_set_behind_the_query() {
+        let read = |target: &str, body: &[u8]| {
+            MetadataRequest::decode_form(target, body, Dialect::Icecast)
+                .map(|it| (it.mount.clone(), it.metadata().title))
+        };
+        let expected = |mount: &str, title: &str| Ok((Some(mount.to_owned()), title.to_owned()));
+        assert_eq!(read("/admin/metadata", b"mount=/m&song=a+b%21\r\n"), expected("/m", "a b!"));
+        assert_eq!(read("/admin/metadata?mount=/m", b"mount=/x&song=Bj\xf6rk"), expected("/m", "Björk"));
+        assert_eq!(read("/x?mount=/m", "song=Bj\u{f6}rk".as_bytes()), expected("/m", "Björk"));
+        assert_eq!(read("/x?mount=/m&charset=ISO-8859-2", b"song=\xa3\xf3d\xbc"), expected("/m", "Łódź"));
+        assert!(read("/x", "a=1&".repeat(100).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn shoutcast_encoders_say_their_password_in_the_query_or_in_a_header() {
+        let login = |query: &str| read(query).login(None);
+        let place = |mount: &str| Some(Place::Mount(mount.to_owned()));
+        assert_eq!(login("pass=pw:#2"), Some(Login::new("pw:#2", None)));
+        assert_eq!(login("pass=pw&sid=2"), Some(Login::new("pw", Some(Place::Stream(2)))));
+        assert_eq!(login("pass=pw&sid=2&mount=/m"), Some(Login::new("pw", place("/m"))));
+        assert_eq!(login("pass=pw&sid=x"), Some(Login::new("pw", None)));
+        assert_eq!(login("pass="), None);
+        let header = Credentials { user: "jo".to_owned(), password: "pw".to_owned() };
+        assert_eq!(read("mount=/m").login(Some(&header)), Some(Login::new("jo:pw", place("/m"))));
+        assert!(!format!("{:?}", read("pass=hackme")).contains("hackme"));
     }
 
     #[test]
@@ -151,7 +247,6 @@ mod tests {
 
     #[test]
     fn only_updates_are_known() {
-        let read = |query: &str| MetadataRequest::decode(&Query::decode(query).unwrap());
         assert!(read("mode=updinfo").is_update());
         assert!(!read("mode=other").is_update() && !read("").is_update());
         assert_eq!(read("mount=%2ftest").mount.as_deref(), Some("/test"));

@@ -1,7 +1,7 @@
 //! What comes to the source port, and the exact answers that encoders understand.
 
 use crate::head::Head;
-use crate::metadata::MetadataRequest;
+use crate::metadata::{Dialect, MetadataRequest};
 use crate::path::split_target;
 
 /// What a request wants.
@@ -11,6 +11,8 @@ pub enum SourceRequest {
     Source(Source),
     /// To tell what is being played.
     Metadata(MetadataRequest),
+    /// The same, in a form that is still to be read.
+    MetadataForm,
     /// To know what may be asked: `OPTIONS`, libshout's first probe.
     Options,
     /// `/admin/!POKE`, libshout's second probe, which wants to be refused.
@@ -34,6 +36,8 @@ pub struct Source {
 pub enum Body {
     /// Up to the end of the connection.
     Identity,
+    /// So many bytes; at least one.
+    Length(u64),
     /// In HTTP chunks.
     Chunked,
 }
@@ -58,12 +62,28 @@ pub fn classify(head: &Head) -> SourceRequest {
     match (head.method.as_str(), path.as_str()) {
         ("SOURCE" | "PUT", _) => SourceRequest::Source(Source {
             mount: if path.starts_with('/') { path } else { format!("/{path}") },
-            body: if head.is_chunked() { Body::Chunked } else { Body::Identity },
+            body: body(head),
             waits: head.expects_continue(),
         }),
-        ("GET", "/admin/metadata") => SourceRequest::Metadata(MetadataRequest::decode(&query)),
+        ("GET", "/admin/metadata") => {
+            SourceRequest::Metadata(MetadataRequest::decode(&query, Dialect::Icecast))
+        }
+        // Its other modes are statistics.
+        ("GET", "/admin.cgi") if query.get("mode") == Some("updinfo") => {
+            SourceRequest::Metadata(MetadataRequest::decode(&query, Dialect::Shoutcast))
+        }
+        ("POST", "/admin/metadata") => SourceRequest::MetadataForm,
         ("GET", "/admin/!POKE") => SourceRequest::Poke,
         _ => SourceRequest::Other,
+    }
+}
+
+/// `PUT` of a file says how long it is. A length of none means nothing: libshout sends it before endless audio.
+fn body(head: &Head) -> Body {
+    match head.content_length() {
+        _ if head.is_chunked() => Body::Chunked,
+        Some(length @ 1..) if head.method == "PUT" => Body::Length(length),
+        _ => Body::Identity,
     }
 }
 
@@ -112,6 +132,13 @@ pub mod answers {
     /// A metadata request that names no mount.
     pub fn metadata_unknown_mount() -> Bytes {
         response(400, "Bad Request", "Source does not exist", 0)
+    }
+
+    /// Metadata was set, for an encoder that speaks SHOUTcast v1.
+    pub fn metadata_done_shoutcast() -> Bytes {
+        let text = "<html><head><title>Admin request successful</title></head>\
+                    <body><p>Metadata update successful</p></body></html>";
+        answer(200, "OK", "", "text/html", text)
     }
 
     fn response(status: u16, reason: &str, message: &str, value: u8) -> Bytes {
@@ -172,7 +199,10 @@ mod tests {
     fn the_body_is_framed_as_the_head_says() {
         assert_eq!(source("PUT /t HTTP/1.1\r\nTransfer-Encoding: chunked").body, Body::Chunked);
         assert_eq!(source("PUT /t HTTP/1.1").body, Body::Identity);
-        assert_eq!(source("SOURCE /t HTTP/1.0\r\nContent-Length: 0").body, Body::Identity);
+        assert_eq!(source("PUT /t HTTP/1.1\r\nContent-Length: 5").body, Body::Length(5));
+        for endless in ["PUT /t HTTP/1.1\r\nContent-Length: 0", "SOURCE /t HTTP/1.0\r\nContent-Length: 5"] {
+            assert_eq!(source(endless).body, Body::Identity, "{endless}");
+        }
     }
 
     #[test]
@@ -191,7 +221,12 @@ mod tests {
         assert_eq!(classified("GET /admin/!POKE HTTP/1.1"), SourceRequest::Poke);
         let metadata = classified("GET /admin/metadata?mode=updinfo HTTP/1.0");
         assert!(matches!(metadata, SourceRequest::Metadata(_)));
-        for line in ["GET /test HTTP/1.1", "POST /admin/metadata HTTP/1.1", "HEAD /admin/!POKE HTTP/1.1"] {
+        let metadata = classified("GET /admin.cgi?pass=pw:#2&mode=updinfo&song=x HTTP/1.0");
+        assert!(matches!(metadata, SourceRequest::Metadata(it) if it.dialect == Dialect::Shoutcast));
+        assert_eq!(classified("POST /admin/metadata?x=1 HTTP/1.1"), SourceRequest::MetadataForm);
+        for line in
+            ["GET /test HTTP/1.1", "GET /admin.cgi?mode=viewxml HTTP/1.1", "HEAD /admin/!POKE HTTP/1.1"]
+        {
             assert_eq!(classified(line), SourceRequest::Other, "{line}");
         }
     }
@@ -228,7 +263,11 @@ mod tests {
     }
 
     #[test]
-    fn metadata_answers_are_those_of_icecast() {
+    fn metadata_answers_are_those_of_icecast_and_shoutcast() {
+        let html = "Connection: close\r\nContent-Type: text/html\r\n";
+        let text = "<html><head><title>Admin request successful</title></head>\
+                    <body><p>Metadata update successful</p></body></html>";
+        check(&answers::metadata_done_shoutcast(), "200 OK", html, text);
         let xml = "Connection: close\r\nContent-Type: text/xml; charset=utf-8\r\n";
         let text = "<?xml version=\"1.0\"?>\n<iceresponse><message>Metadata update successful</message>\
                     <return>1</return></iceresponse>\n";

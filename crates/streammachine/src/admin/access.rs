@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use wire::auth::Secret;
+use wire::auth::{Credentials, Secret};
 
 use crate::admin::password;
 use crate::base::net::is_loopback;
+use crate::mount::door::Users;
 
 /// The rule.
 #[derive(Debug)]
@@ -46,6 +47,16 @@ pub enum Refusal {
 }
 
 impl Access {
+    /// True if there is such a user with this password.
+    pub fn knows(&self, given: &Credentials) -> bool {
+        match self {
+            Access::Loopback => false,
+            Access::Users(users) => {
+                users.get(&given.user).is_some_and(|hash| password::verify(&given.password, hash.expose()))
+            }
+        }
+    }
+
     /// Decides about a request.
     pub fn check(&self, caller: Caller<'_>) -> Result<(), Refusal> {
         if !caller.reads && caller.origin.is_some_and(|origin| !is_same_host(origin, caller.host)) {
@@ -58,19 +69,20 @@ impl Access {
                     && caller.host.is_none_or(names_this_machine);
                 if local { Ok(()) } else { Err(Refusal::NotLocal) }
             }
-            Access::Users(_) if self.knows(caller.authorization) => Ok(()),
+            Access::Users(_) if self.accepts(caller.authorization) => Ok(()),
             Access::Users(_) => Err(Refusal::Unauthorized),
         }
     }
 
-    /// True for the name and password of a user.
-    pub fn knows(&self, authorization: Option<&str>) -> bool {
-        let Access::Users(users) = self else { return false };
-        wire::auth::basic(authorization).is_some_and(|credentials| {
-            users
-                .get(&credentials.user)
-                .is_some_and(|hash| password::verify(&credentials.password, hash.expose()))
-        })
+    /// True if an `Authorization` header names a user with its password.
+    pub fn accepts(&self, authorization: Option<&str>) -> bool {
+        wire::auth::basic(authorization).is_some_and(|given| self.knows(&given))
+    }
+}
+
+impl Users for Access {
+    fn know(&self, given: &Credentials) -> bool {
+        self.knows(given)
     }
 }
 

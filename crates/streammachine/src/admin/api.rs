@@ -18,7 +18,7 @@ use wire::icy::Metadata;
 use wire::metadata::clean;
 
 use crate::admin::access::{Caller, Refusal};
-use crate::admin::{Admin, show};
+use crate::admin::{Admin, connections, show};
 use crate::base::net::PeerAddress;
 use crate::mount::Mount;
 use crate::stream::Stream;
@@ -37,6 +37,8 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/sources", get(mounts))
         .route("/sources/{key}", get(mount))
         .route("/sources/{key}/config", get(mount_config).put(put_mount_config))
+        .route("/mounts/{key}/connections", get(connections))
+        .route("/connections", get(strangers))
         .route("/config", get(config))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is no such route in the API") })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -249,6 +251,15 @@ async fn put_mount_config(
     let shown = new.to_json();
     mount.set_config(new);
     Ok(Json(shown).into_response())
+}
+
+async fn connections(State(admin): State<Arc<Admin>>, Path(key): Path<String>) -> Answer {
+    let mount = find_mount(&admin, &key)?;
+    Ok(Json(connections::shown(mount.history(), Some(&mount))).into_response())
+}
+
+async fn strangers(State(admin): State<Arc<Admin>>) -> Json<Value> {
+    Json(connections::shown(admin.mounts.strangers(), None))
 }
 
 async fn config(State(admin): State<Arc<Admin>>) -> Json<Value> {

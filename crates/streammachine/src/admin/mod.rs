@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod api;
+mod connections;
 pub mod icecast;
 pub mod password;
 mod show;
@@ -53,7 +54,7 @@ pub struct Admin {
 impl Admin {
     /// True for the user and password of a user of the API.
     pub fn knows(&self, authorization: Option<&str>) -> bool {
-        self.access.knows(authorization)
+        self.access.accepts(authorization)
     }
 
     /// Waits after a wrong password from `ip`, the longer the more there were.

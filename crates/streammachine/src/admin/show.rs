@@ -3,11 +3,12 @@
 use audio::{Format, Time};
 use rewind::Log;
 use serde_json::{Value, json};
+use wire::metadata::clean;
 
 use crate::admin::Admin;
 use crate::base::clock::iso;
 use crate::mount::Mount;
-use crate::source::Source;
+use crate::source::{Origin, Source};
 use crate::stream::Stream;
 
 /// A stream's status.
@@ -25,10 +26,15 @@ pub fn stream(admin: &Admin, stream: &Stream) -> Value {
     })
 }
 
-/// A mount's status.
+/// A mount's status, with the name of the DJ who is on air, if one is.
 pub fn mount(mount: &Mount) -> Value {
-    let sources: Vec<Value> = mount.line().iter().map(|it| source(it)).collect();
-    json!({ "key": mount.key(), "sources": sources })
+    let line = mount.line();
+    let sources: Vec<Value> = line.iter().map(|it| source(it)).collect();
+    let mut shown = json!({ "key": mount.key(), "sources": sources });
+    if let Some(dj) = line.first().and_then(|source| source.dj.as_deref()) {
+        shown["dj"] = json!(dj);
+    }
+    shown
 }
 
 /// Metadata as the original answers it.
@@ -47,8 +53,20 @@ fn source(source: &Source) -> Value {
         "connected_at": iso(source.connected_at),
         "bytes": source.audio_bytes(),
     });
-    if source.is_fallback() {
-        shown["isFallback"] = json!(true);
+    match &source.origin {
+        Origin::Icecast { agent, .. } | Origin::Shoutcast { agent, .. } => {
+            let announced = &source.announced;
+            shown["dj"] = json!(source.dj);
+            shown["agent"] = json!(clean(agent));
+            shown["announced"] = json!({
+                "name": announced.name,
+                "genre": announced.genre,
+                "url": announced.url,
+                "description": announced.description,
+                "content_type": announced.content_type,
+            });
+        }
+        Origin::File(_) | Origin::Programme => shown["isFallback"] = json!(true),
     }
     shown
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -47,26 +47,122 @@ pub enum Failure {
     Gone,
 }
 
-/// Reads one head. `permit` is given back at the end; when most permits are taken, the time allowed shrinks.
+/// Why there is no body.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyFailure {
+    /// The head tells no length.
+    #[error("a length is needed: send Content-Length")]
+    NoLength,
+    /// It is longer than it may be.
+    #[error("the body is longer than {0} bytes")]
+    TooLong(usize),
+    /// It did not come in time, or the connection ended first.
+    #[error("the body did not come")]
+    Missing,
+}
+
+/// A fresh connection that is read piece by piece, all pieces together within the time of one head.
+#[derive(Debug)]
+pub struct Incoming<S> {
+    socket: S,
+    buffer: BytesMut,
+    deadline: Instant,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl<S: AsyncRead + Unpin> Incoming<S> {
+    /// Nothing is read yet. `permit` is given back at the end; when most permits are taken, the time allowed shrinks.
+    pub fn new(socket: S, permit: OwnedSemaphorePermit, heads_max: usize) -> Self {
+        let crowded = permit.semaphore().available_permits() < heads_max / 2;
+        let deadline = Instant::now() + if crowded { HEAD_TIME_CROWDED } else { HEAD_TIME };
+        Incoming { socket, buffer: BytesMut::with_capacity(1024), deadline, _permit: permit }
+    }
+
+    /// Reads until `parse` makes something of what is there. It must refuse what is longer than its limit, which bounds
+    /// what is held.
+    ///
+    /// # Errors
+    /// What `parse` refuses, and a peer that is late or gone.
+    pub async fn until<T>(
+        &mut self,
+        mut parse: impl FnMut(&[u8]) -> Result<Option<T>, HeadError>,
+    ) -> Result<T, Failure> {
+        loop {
+            if let Some(found) = parse(&self.buffer)? {
+                return Ok(found);
+            }
+            match timeout_at(self.deadline, self.socket.read_buf(&mut self.buffer)).await {
+                Err(_) => return Err(Failure::Late { begun: !self.buffer.is_empty() }),
+                Ok(Err(_) | Ok(0)) => return Err(Failure::Gone),
+                Ok(Ok(_)) => {}
+            }
+        }
+    }
+
+    /// Reads a request head.
+    ///
+    /// # Errors
+    /// As [`Incoming::until`].
+    pub async fn request(mut self) -> (S, Result<Request, Failure>) {
+        let request = self.until(parse).await.map(|(head, length)| {
+            let raw = self.take(length);
+            Request { head, raw, rest: std::mem::take(&mut self.buffer).freeze() }
+        });
+        (self.socket, request)
+    }
+
+    /// Takes the first `length` bytes of what was read, which must be there.
+    pub fn take(&mut self, length: usize) -> Bytes {
+        self.buffer.split_to(length).freeze()
+    }
+
+    /// The connection, for an answer in between.
+    pub fn socket(&mut self) -> &mut S {
+        &mut self.socket
+    }
+
+    /// The connection, and what was read and not taken.
+    pub fn into_parts(self) -> (S, Bytes) {
+        (self.socket, self.buffer.freeze())
+    }
+}
+
+/// Reads one head; `permit` as in [`Incoming::new`].
 pub async fn read(
     socket: &mut TcpStream,
     permit: OwnedSemaphorePermit,
     heads_max: usize,
 ) -> Result<Request, Failure> {
-    let crowded = permit.semaphore().available_permits() < heads_max / 2;
-    let deadline = Instant::now() + if crowded { HEAD_TIME_CROWDED } else { HEAD_TIME };
-    let mut buffer = BytesMut::with_capacity(1024);
-    loop {
-        match timeout_at(deadline, socket.read_buf(&mut buffer)).await {
-            Err(_) => return Err(Failure::Late { begun: !buffer.is_empty() }),
-            Ok(Err(_) | Ok(0)) => return Err(Failure::Gone),
-            Ok(Ok(_)) => {}
+    Incoming::new(socket, permit, heads_max).request().await.1
+}
+
+/// Reads the body of `request`, of at most `bytes_max`.
+///
+/// # Errors
+/// A body without a length, too long, late or broken off.
+pub async fn read_body(
+    socket: &mut TcpStream,
+    request: &Request,
+    bytes_max: usize,
+) -> Result<Bytes, BodyFailure> {
+    let length = request.head.content_length().ok_or(BodyFailure::NoLength)?;
+    let length = usize::try_from(length).ok().filter(|length| *length <= bytes_max);
+    let length = length.ok_or(BodyFailure::TooLong(bytes_max))?;
+    let mut body = BytesMut::from(&request.rest[..]);
+    let read = async {
+        if request.head.expects_continue() && body.len() < length {
+            socket.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
         }
-        // The parser refuses a head longer than its limit, which bounds the buffer.
-        if let Some((head, length)) = parse(&buffer)? {
-            let raw = buffer.split_to(length).freeze();
-            return Ok(Request { head, raw, rest: buffer.freeze() });
+        while body.len() < length {
+            if socket.read_buf(&mut body).await? == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+            }
         }
+        Ok(())
+    };
+    match timeout(HEAD_TIME, read).await {
+        Ok(Ok(())) => Ok(body.split_to(length).freeze()),
+        Err(_) | Ok(Err(_)) => Err(BodyFailure::Missing),
     }
 }
 

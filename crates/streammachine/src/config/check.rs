@@ -3,6 +3,7 @@
 //! Each key by itself was judged by `admit`.
 
 use super::findings::{Finding, Severity};
+use super::patch::{DJS_MAX, check_dj};
 use super::settings::{Mode, Settings};
 use super::station::is_web_address;
 use super::stream::StreamConfig;
@@ -14,6 +15,8 @@ pub fn check(settings: &Settings, tree: &Tree) -> Vec<Finding> {
     checks.mode();
     checks.ports();
     checks.names();
+    checks.djs();
+    checks.numbers();
     checks.root_route();
     checks.access();
     for stream in settings.streams.values() {
@@ -86,6 +89,36 @@ impl Checks<'_> {
         }
     }
 
+    fn djs(&mut self) {
+        let settings = self.settings;
+        let streams = settings.streams.iter().map(|(key, stream)| ("streams", key, &stream.djs));
+        let mounts = settings.sources.iter().map(|(key, mount)| ("sources", key, &mount.djs));
+        for (section, key, djs) in streams.chain(mounts) {
+            for name in djs.keys() {
+                if let Err(error) = check_dj(name) {
+                    self.tell(Severity::Error, &[section, key, "djs", name], error.to_owned());
+                }
+            }
+            if djs.len() > DJS_MAX {
+                self.tell(Severity::Error, &[section, key, "djs"], format!("more than {DJS_MAX} names"));
+            }
+        }
+    }
+
+    /// Two mounts with one number: SHOUTcast sources could not tell them apart.
+    fn numbers(&mut self) {
+        let mounts = self.settings.mounts();
+        for (index, mount) in mounts.iter().enumerate() {
+            let Some(sid) = mount.sid else { continue };
+            if let Some(other) = mounts[..index].iter().find(|other| other.sid == Some(sid)) {
+                let section =
+                    if self.settings.sources.contains_key(&mount.key) { "sources" } else { "streams" };
+                let message = format!("{sid} is the number of the mount \"{}\" already", other.key);
+                self.tell(Severity::Error, &[section, &mount.key, "sid"], message);
+            }
+        }
+    }
+
     fn inner_key(&mut self, section: &str, key: &str) {
         let inner = self.tree.root.get(section).and_then(|it| it.get(key)?.get("key")?.as_str());
         if inner.is_some_and(|inner| inner != key) {
@@ -123,19 +156,27 @@ impl Checks<'_> {
     fn password_of(&mut self, stream: &StreamConfig) {
         let key = stream.mount_key();
         let path = ["streams", stream.key.as_str(), "source_password"];
+        if self.settings.sources.contains_key(key) || key != stream.key {
+            for (name, given) in [("djs", !stream.djs.is_empty()), ("sid", stream.sid.is_some())] {
+                if given {
+                    let message = format!("has no effect: the mount \"{key}\" has its own");
+                    self.tell(Severity::Warning, &["streams", &stream.key, name], message);
+                }
+            }
+        }
         match self.settings.sources.get(key) {
             Some(mount) if stream.source_password.is_some() && stream.source_password != mount.password => {
                 let message = format!("has no effect: the password of its mount is sources.{key}.password");
                 self.tell(Severity::Warning, &path, message);
             }
-            Some(mount) if mount.password.is_none() => {
+            Some(mount) if mount.is_closed() => {
                 self.tell(
                     Severity::Note,
                     &["sources", key, "password"],
                     "is not set: no source can connect".to_owned(),
                 );
             }
-            None if key == stream.key && stream.source_password.is_none() => {
+            None if key == stream.key && stream.source_password.is_none() && stream.djs.is_empty() => {
                 self.tell(Severity::Note, &path, "is not set: no source can connect".to_owned());
             }
             Some(_) | None => {}

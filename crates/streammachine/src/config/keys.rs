@@ -86,7 +86,8 @@ impl Key {
             Some("users") => "NAME",
             _ => "KEY",
         };
-        self.path.replace('*', name)
+        // What is named below a stream or mount are people.
+        self.path.replacen('*', name, 1).replace('*', "NAME")
     }
 
     /// True for what is never shown, logged or sent.

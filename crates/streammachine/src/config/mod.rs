@@ -29,6 +29,6 @@ mod values;
 pub use fallback::Fallback;
 pub use findings::{ConfigError, Finding, Severity};
 pub use load::{Loaded, Sources, load, load_text};
-pub use mount::MountConfig;
+pub use mount::{MountConfig, Person};
 pub use settings::Settings;
 pub use stream::{StationFacts, StreamConfig};

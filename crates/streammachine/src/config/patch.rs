@@ -1,13 +1,21 @@
 //! Changing one stream's or mount's settings, as the API does: known keys only, values held against the table.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use wire::auth::Secret;
 
+use super::coerce::Kind;
 use super::keys::{self, Found, Status};
 #[cfg(test)]
 use super::tree::defaults;
+
+/// Longest name of a DJ.
+const DJ_CHARS_MAX: usize = 64;
+/// Most DJs of a mount: each costs a comparison at every login.
+pub const DJS_MAX: usize = 1_000;
 
 /// `old` with the members of `patch` that are settings of `section` (`streams` or `sources`). Unknown members are left
 /// out, null sets the default.
@@ -39,6 +47,47 @@ where
         return Err(errors);
     }
     serde_json::from_value(Value::Object(members)).map_err(|error| vec![error.to_string()])
+}
+
+/// `old` with the members of `patch`, an object of passwords by name, if there is one: null removes, a mask leaves.
+///
+/// # Errors
+/// A line for each value that cannot be.
+pub fn merge_djs(
+    old: &BTreeMap<String, Secret>,
+    patch: Option<&Value>,
+) -> Result<BTreeMap<String, Secret>, Vec<String>> {
+    let mut djs = old.clone();
+    let members = match patch {
+        None => return Ok(djs),
+        Some(Value::Null) => return Ok(BTreeMap::new()),
+        Some(Value::Object(members)) => members,
+        Some(_) => return Err(vec!["djs: expected an object of passwords by name".to_owned()]),
+    };
+    let mut errors = Vec::new();
+    for (name, value) in members {
+        let checked = check_dj(name).map_err(str::to_owned).and_then(|()| Kind::Secret.coerce(value));
+        match checked {
+            Ok(Value::String(text)) if text == Secret::MASK => {}
+            Ok(Value::String(text)) => drop(djs.insert(name.clone(), Secret::new(text))),
+            Ok(_) => drop(djs.remove(name)),
+            Err(error) => errors.push(format!("djs.{name}: {error}")),
+        }
+    }
+    if djs.len() > DJS_MAX {
+        errors.push(format!("djs: more than {DJS_MAX} names"));
+    }
+    if errors.is_empty() { Ok(djs) } else { Err(errors) }
+}
+
+/// Whether `name` can be the user name of a DJ.
+///
+/// # Errors
+/// What it must be.
+pub fn check_dj(name: &str) -> Result<(), &'static str> {
+    let fits = (1..=DJ_CHARS_MAX).contains(&name.chars().count())
+        && !name.contains(|it: char| it.is_control() || it == ':');
+    if fits { Ok(()) } else { Err("a name has 1 to 64 characters and no colon") }
 }
 
 /// The defaults of a stream (`streams.*.`) or mount (`sources.*.`), with this key.

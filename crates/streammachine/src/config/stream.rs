@@ -1,5 +1,6 @@
 //! The settings of one stream.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use audio::Codec;
@@ -18,8 +19,17 @@ const BYTES_PER_SECOND_MAX: u64 = 48_000;
 const BYTES_MAX_MIN: u64 = 16 << 20;
 
 /// Settings that cannot change while the stream runs.
-const FIXED: [&str; 7] =
-    ["key", "format", "source", "source_password", "fallback", "acceptSourceMeta", "directories"];
+const FIXED: [&str; 9] = [
+    "key",
+    "format",
+    "source",
+    "source_password",
+    "djs",
+    "sid",
+    "fallback",
+    "acceptSourceMeta",
+    "directories",
+];
 
 /// The settings of one stream. Names in JSON are the original's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +59,12 @@ pub struct StreamConfig {
     /// Password of sources of a mount that the stream makes.
     #[serde(with = "values::secret")]
     pub source_password: Option<Secret>,
+    /// The same mount's passwords of users beside that, by name.
+    #[serde(default, with = "values::secrets")]
+    pub djs: BTreeMap<String, Secret>,
+    /// The same mount's number for SHOUTcast sources.
+    #[serde(default)]
+    pub sid: Option<u16>,
     /// Mount that feeds it; none is the one of its own key.
     pub source: Option<String>,
     /// What plays while no source is there, as written; see [`StreamConfig::fallback`].
@@ -158,6 +174,7 @@ impl StreamConfig {
     pub fn merge(&self, patch: &Map<String, Value>) -> Result<Self, Vec<String>> {
         let mut new: Self = patch::merge("streams", self, patch)?;
         patch::unmask(&mut new.source_password, &self.source_password);
+        new.djs = patch::merge_djs(&self.djs, patch.get("djs"))?;
         Ok(new)
     }
 
@@ -166,6 +183,7 @@ impl StreamConfig {
         let (old_values, new_values) = (patch::to_map(self), patch::to_map(new));
         let changed = |name: &&str| match *name {
             "source_password" => self.source_password != new.source_password,
+            "djs" => self.djs != new.djs,
             name => old_values.get(name) != new_values.get(name),
         };
         FIXED.into_iter().filter(changed).collect()
@@ -194,7 +212,8 @@ mod tests {
         let shown = r#"{
                 "key": "test", "name": null, "description": null, "genre": null, "url": null, "format": "mp3",
                 "content_type": null, "seconds": 14400, "bytes_max": null, "burst": 30, "source_password": "***",
-                "source": null, "fallback": null, "metaTitle": "", "metaUrl": "", "acceptSourceMeta": null,
+                "djs": {}, "sid": null, "source": null, "fallback": null, "metaTitle": "", "metaUrl": "",
+                "acceptSourceMeta": null,
                 "meta_interval": 32768, "max_buffer": 4194304, "host": null, "listen_url": null,
                 "public": false, "directories": [], "index_metadata": false, "do_not_index": false,
                 "main_stream_url": null, "logo_url": null, "country_code": null, "country_subdivision_code": null,
@@ -264,6 +283,7 @@ mod tests {
                 vec!["key", "format", "fallback"],
             ),
             (json!({"source_password": "other"}), vec!["source_password"]),
+            (json!({"djs": {"anna": "x"}, "sid": 2}), vec!["djs", "sid"]),
             (json!({"source_password": "***", "seconds": 5, "name": "N", "root_route": true}), vec![]),
         ] {
             assert_eq!(old.fixed_changes(&old.merge(&patch(change)).unwrap()), fixed);

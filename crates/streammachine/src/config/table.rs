@@ -25,6 +25,7 @@ const LEVELS: Kind = Kind::Choice(&[
 ]);
 const MODES: Kind = Kind::Choice(&["standalone", "master", "slave"]);
 const BYTES_1: Kind = Kind::Whole { unit: "bytes", min: 1, max: 16_777_216 };
+const SID: Kind = Kind::Whole { unit: "streams", min: 1, max: 65_535 };
 const MILLIS: Kind = Kind::Whole { unit: "milliseconds", min: 0, max: 86_400_000 };
 
 /// All settings, in the order of the reference page.
@@ -34,7 +35,7 @@ pub static KEYS: &[Key] = &[
     Key::new("mode", MODES, "\"standalone\"", "What this server does; only `standalone` in this version."),
     Key::new("listen", Kind::Address, "null", "Address to listen on; `null` is all addresses, IPv4 and IPv6."),
     Key::new("port", Kind::Port, "8000", "Listeners connect here; 0 is any free port."),
-    Key::new("source_port", Kind::Port, "8001", "Sources connect here; 0 is any free port."),
+    Key::new("source_port", Kind::Port, "8001", "Sources connect here, SHOUTcast ones also to the next port; 0 is any free port."),
     Key::new("api_port", Kind::Port, "null", "The API's own port; `null` is `/api` on `port`."),
     Key::new("behind_proxy", Kind::Flag, "false", "Believe `X-Forwarded-*` headers, as a proxy in front sets them."),
     Key::new("cors.enabled", Kind::Flag, "true", "Let pages of other sites play the streams."),
@@ -73,6 +74,8 @@ pub static KEYS: &[Key] = &[
         "Most bytes of audio in the rewind buffer; `null` is what `seconds` of 384 kbit/s take."),
     Key::new("streams.*.burst", Kind::Seconds { min: 0.0, max: 3600.0 }, "30", "Seconds of audio sent at once to a new listener."),
     Key::new("streams.*.source_password", Kind::Secret, "null", "Password of sources, unless the mount has its own."),
+    Key::new("streams.*.djs.*", Kind::Secret, "null", "Password of one more user who may connect as a source; the API tells who is on air."),
+    Key::new("streams.*.sid", SID, "null", "Number of the stream for SHOUTcast sources; see `sources.MOUNT.sid`."),
     Key::new("streams.*.source", Kind::MountName, "null", "Mount that feeds the stream; `null` is the mount named as the stream."),
     Key::new("streams.*.fallback", Kind::Fallback, "null",
         "Plays while no source is there: `builtin:programme`, or `file:///PATH`, again and again."),
@@ -119,6 +122,9 @@ pub static KEYS: &[Key] = &[
     Key::new("sources.*.key", Kind::MountName, "null", "The mount's key; in a file it is the name that the mount is listed under."),
     Key::new("sources.*.password", Kind::Secret, "null", "Password of sources."),
     Key::new("sources.*.source_password", Kind::Secret, "null", "Other name of `password`.").alias("sources.*.password"),
+    Key::new("sources.*.djs.*", Kind::Secret, "null", "Password of one more user who may connect as a source; the API tells who is on air."),
+    Key::new("sources.*.sid", SID, "null",
+        "Number of the mount for SHOUTcast sources (`password:#SID`); `null` counts the mounts in the order of their keys, from 1."),
     Key::new("sources.*.format", FORMATS, "\"mp3\"", "Format that sources send: `mp3` or `aac`."),
     Key::new("sources.*.monitored", Kind::Flag, "false", "Tell when the mount has no source.").later(),
 

@@ -295,6 +295,14 @@ fn settings_that_do_not_go_together_are_told() {
             "FILE:1:42: rewind_dump.dir: is another name of rewind.dir and says something else",
         ),
         (
+            "{sources: {a: {sid: 2}}, streams: {b: {sid: 2}}}",
+            "FILE:1:45: streams.b.sid: 2 is the number of the mount \"a\" already",
+        ),
+        (
+            "{streams: {a: {djs: {'x:y': 'pw'}}}}",
+            "FILE:1:29: streams.a.djs.x:y: a name has 1 to 64 characters and no colon",
+        ),
+        (
             "{mode: 'master'}",
             "FILE:1:8: mode: \"master\" is not implemented in this version; only \"standalone\" is",
         ),
@@ -316,6 +324,10 @@ fn doubtful_settings_warn() {
         (
             "{streams: {a: {source_password: 'x'}}, sources: {a: {password: 'y'}}}",
             "FILE:1:33: streams.a.source_password: has no effect: the password of its mount is sources.a.password",
+        ),
+        (
+            "{streams: {a: {djs: {jo: 'x'}}}, sources: {a: {password: 'y'}}}",
+            "FILE:1:21: streams.a.djs: has no effect: the mount \"a\" has its own",
         ),
         (
             "{streams: {a: {key: 'b', source_password: 'x'}}}",
@@ -367,6 +379,25 @@ fn a_stream_without_a_mount_makes_its_own() {
             ("unused", None, "mp3", false, None),
         ]
     );
+}
+
+#[test]
+fn djs_are_read_at_mounts_and_at_streams_that_make_their_own() {
+    let text = "{streams: {a: {djs: {anna: 'x', ben: 7}}}, sources: {m: {djs: {cleo: 'z'}, sid: 3}}}";
+    let loaded = load_all(text, &[], &[]).unwrap();
+    // Passwords of DJs are enough: nobody is told that no source can connect.
+    assert_eq!(loaded.warnings, []);
+    let shown: Vec<String> = loaded
+        .settings
+        .mounts()
+        .iter()
+        .map(|mount| {
+            let djs: Vec<String> =
+                mount.djs.iter().map(|(name, password)| format!("{name}={}", password.expose())).collect();
+            format!("{} {:?} {}", mount.key, mount.sid, djs.join(" "))
+        })
+        .collect();
+    assert_eq!(shown, ["a None anna=x ben=7", "m Some(3) cleo=z"]);
 }
 
 #[test]

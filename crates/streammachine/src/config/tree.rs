@@ -148,6 +148,7 @@ pub fn fill(root: &mut Map<String, Value>) {
 pub fn defaults(holder: &'static str) -> impl Iterator<Item = (&'static str, Value)> {
     let live = KEYS.iter().filter(|key| matches!(key.status, keys::Status::Active | keys::Status::Later));
     live.filter_map(move |key| Some((key.path.strip_prefix(holder)?, key.default_value())))
+        .filter(|(name, _)| !name.contains('.'))
 }
 
 /// Puts `default` at `path` unless something is there, or a switch on the way is off. A switch that is on is an object.

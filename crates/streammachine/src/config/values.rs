@@ -36,6 +36,28 @@ pub mod secret {
     }
 }
 
+/// Texts by name that are shown to nobody.
+pub mod secrets {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+    use wire::auth::Secret;
+
+    pub fn serialize<S: Serializer>(
+        value: &BTreeMap<String, Secret>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<String, Secret>, D::Error> {
+        let texts = Option::<BTreeMap<String, String>>::deserialize(deserializer)?.unwrap_or_default();
+        Ok(texts.into_iter().map(|(name, text)| (name, Secret::new(text))).collect())
+    }
+}
+
 /// A codec by the name that streams have for their format.
 pub mod codec {
     use audio::Codec;

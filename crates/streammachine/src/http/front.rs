@@ -77,11 +77,13 @@ impl Connection {
         if request.head.method == "STATS" {
             return lines::serve(&self.app.admin, socket, peer, &request.head).await;
         }
-        if let SourceRequest::Metadata(metadata) = classify(&request.head)
-            && !self.app.admin.knows(request.head.header("authorization"))
-        {
-            let answer = self.app.door.metadata(&request.head, &metadata, peer).await;
-            return answer_and_close(socket, &answer).await;
+        match classify(&request.head) {
+            // Users of the API are answered as Icecast's administrator is.
+            SourceRequest::Metadata(_) if self.app.admin.knows(request.head.header("authorization")) => {}
+            SourceRequest::Metadata(_) | SourceRequest::MetadataForm => {
+                return self.app.door.take_metadata(socket, peer, request).await;
+            }
+            _ => {}
         }
         let http10 = is_http10(&request.head);
         match self.find_audio(&request.head, peer) {

@@ -1,5 +1,10 @@
-//! The source port: encoders come in here. Also takes their metadata requests, on whichever port they come.
+//! The source port: encoders come in here. Tells who speaks what; each way of speaking has its own file below.
 
+mod icecast;
+mod shoutcast;
+mod titles;
+
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,55 +12,75 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use wire::chunked;
-use wire::head::Head;
-use wire::metadata::MetadataRequest;
-use wire::source::{self as request, SourceRequest, answers, classify};
+use wire::auth::Credentials;
+use wire::head::HeadError;
+use wire::shoutcast::{INVALID_PASSWORD, Opening, recognise};
+use wire::source::answers;
 
 use crate::base::clock::Clock;
-use crate::base::head::{self, Failure, answer_and_close};
+use crate::base::head::{Failure, Incoming, answer_and_close};
 use crate::base::net::{Accepted, Acceptor};
 use crate::base::task;
 use crate::base::throttle::Throttle;
 use crate::mount::Mount;
-use crate::mount::reception::{Reception, Visitor};
+use crate::mount::admission::Denied;
+use crate::mount::history::{Asked, History, Protocol};
+use crate::mount::reception::Reception;
 use crate::mount::registry::Registry;
 use crate::source::reader::{self, Body, Limits};
-use crate::source::{Origin, Source};
+use crate::source::{End, Source};
 
 /// A source must say something within this; the whole head has longer.
 const FIRST_BYTE: Duration = Duration::from_secs(2);
 /// The answer to a source must be taken within this.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 
+/// Knows the server's own users, who may set titles on all mounts.
+pub trait Users: fmt::Debug + Send + Sync {
+    /// True if there is such a user with this password.
+    fn know(&self, given: &Credentials) -> bool;
+}
+
 /// Lets sources in.
 #[derive(Debug)]
 pub struct Door {
     mounts: Arc<Registry>,
+    users: Box<dyn Users>,
     clock: Clock,
     throttle: Throttle,
     heads_max: usize,
-    places: Arc<Semaphore>,
+    sources_max: usize,
+    places: Semaphore,
     reception: Reception,
+}
+
+/// A source that was let in and waits to be read.
+struct Guest<'a> {
+    mount: Arc<Mount>,
+    source: Arc<Source>,
+    asked: Asked,
+    place: SemaphorePermit<'a>,
+    body: Body,
 }
 
 impl Door {
     /// A door to `mounts` for at most `sources_max` sources at once.
     pub fn new(
         mounts: Arc<Registry>,
+        users: Box<dyn Users>,
         clock: Clock,
         heads_max: usize,
         sources_max: usize,
         reception: Reception,
     ) -> Arc<Self> {
-        let places = Arc::new(Semaphore::new(sources_max));
-        Arc::new(Door { mounts, clock, throttle: Throttle::default(), heads_max, places, reception })
+        let (throttle, places) = (Throttle::default(), Semaphore::new(sources_max));
+        Arc::new(Door { mounts, users, clock, throttle, heads_max, sources_max, places, reception })
     }
 
-    /// Serves the source port until `stop`.
+    /// Serves a source port until `stop`.
     pub async fn serve(self: Arc<Self>, acceptor: Acceptor, stop: CancellationToken) {
         loop {
             let accepted = tokio::select! {
@@ -68,107 +93,120 @@ impl Door {
     }
 
     async fn answer(&self, accepted: Accepted) {
-        let Accepted { mut socket, peer, permit } = accepted;
+        let Accepted { socket, peer, permit } = accepted;
         // A connection that says nothing is closed sooner than one that is slow.
         if timeout(FIRST_BYTE, socket.peek(&mut [0])).await.is_err() {
+            self.note(peer, "nothing was sent within 2 s");
             return answer_and_close(socket, &answers::bad_request("no request within 2 s")).await;
         }
-        let request = match head::read(&mut socket, permit, self.heads_max).await {
-            Ok(request) => request,
-            Err(Failure::Gone) => return,
-            Err(failure @ Failure::Late { .. }) => {
-                return answer_and_close(socket, &answers::bad_request(&failure.to_string())).await;
+        let mut incoming = Incoming::new(socket, permit, self.heads_max);
+        match incoming.until(|bytes| Ok(recognise(bytes))).await {
+            Ok(Opening::Http) => self.answer_http(incoming, peer).await,
+            Ok(Opening::Login { login, length }) => {
+                incoming.take(length);
+                self.answer_login(incoming, peer, &login).await;
             }
-            Err(Failure::Malformed(error)) => {
-                tracing::info!(%peer, %error, "a source's request was not understood");
-                return answer_and_close(socket, &answers::bad_request(&error.to_string())).await;
+            Ok(Opening::Poke) => answer_and_close(incoming.into_parts().0, INVALID_PASSWORD).await,
+            Ok(Opening::Ultravox) => {
+                self.note(
+                    peer,
+                    "this is SHOUTcast v2 (Ultravox): set the encoder to SHOUTcast v1 or Icecast",
+                );
+                answer_and_close(incoming.into_parts().0, b"").await;
             }
-        };
-        match classify(&request.head) {
-            SourceRequest::Source(source) => {
-                self.admit(socket, peer, &request.head, source, request.rest).await
+            Ok(Opening::Tls) => {
+                self.note(
+                    peer,
+                    "this is TLS, which is not spoken here: switch TLS or SSL off in the encoder",
+                );
+                answer_and_close(incoming.into_parts().0, b"").await;
             }
-            SourceRequest::Metadata(metadata) => {
-                let answer = self.metadata(&request.head, &metadata, peer).await;
-                answer_and_close(socket, &answer).await;
+            Ok(Opening::Audio) => {
+                let why = "this is audio without a login: the encoder sent no password";
+                self.note(peer, why);
+                answer_and_close(incoming.into_parts().0, &answers::bad_request(why)).await;
             }
-            SourceRequest::Options => answer_and_close(socket, &answers::options()).await,
-            SourceRequest::Poke => answer_and_close(socket, &answers::bad_request("no such request")).await,
-            SourceRequest::Other => {
-                if let Some(visitor) = self.reception.take(Visitor { socket, peer, request }) {
-                    answer_and_close(visitor.socket, &answers::not_for_listeners()).await;
-                }
-            }
+            Err(failure) => self.misunderstood(incoming.into_parts().0, peer, &failure).await,
         }
     }
 
-    async fn admit(
-        &self,
-        mut socket: TcpStream,
-        peer: SocketAddr,
-        head: &Head,
-        asked: request::Source,
-        first: Bytes,
-    ) {
-        let Some(mount) = self.authorize(&asked.mount, head, peer).await else {
-            return answer_and_close(socket, &answers::unauthorized()).await;
-        };
-        let Ok(_place) = self.places.try_acquire() else {
-            tracing::warn!(%peer, "a source was refused: limits.sources_max are connected");
-            return answer_and_close(socket, &answers::refusal(403, "too many sources connected", "")).await;
-        };
-        let answer = asked.welcome();
-        if !matches!(timeout(ANSWER_TIME, socket.write_all(answer)).await, Ok(Ok(()))) {
-            return;
+    /// Answers what is no request.
+    async fn misunderstood(&self, socket: TcpStream, peer: SocketAddr, failure: &Failure) {
+        let why = failure.to_string();
+        match failure {
+            Failure::Gone => return,
+            Failure::Late { .. } | Failure::Malformed(HeadError::NotHttp) => self.note(peer, &why),
+            Failure::Malformed(_) => self.note(peer, &format!("the request was not understood: {why}")),
         }
-        let agent = head.header("user-agent").unwrap_or_default().to_owned();
-        let source = Source::new(Origin::Icecast { peer, agent }, self.clock.now().wall);
-        let Some(output) = mount.add(source).await else { return };
-        let body = match asked.body {
-            request::Body::Identity => Body::Identity,
-            request::Body::Chunked => Body::Chunked(chunked::Decoder::default()),
-        };
+        answer_and_close(socket, &answers::bad_request(&why)).await;
+    }
+
+    /// Logs and remembers what was no source.
+    fn note(&self, peer: SocketAddr, reason: &str) {
+        tracing::info!(%peer, reason, "a connection to the source port was refused");
+        let asked = Asked::new(peer, Protocol::Unknown);
+        self.mounts.strangers().refused(asked, reason.to_owned(), self.clock.now().wall);
+    }
+
+    /// Logs and remembers a refused source, and waits before it is answered: the longer, the more wrong passwords came
+    /// from its address.
+    async fn refuse(&self, asked: Asked, denied: &Denied) {
+        let reason = denied.refusal.to_string();
+        let history = self.history_of(denied.mount.as_deref());
+        let (peer, now) = (asked.peer, self.clock.now());
+        tracing::info!(%peer, mount = asked.mount, user = asked.user, reason, "source refused");
+        history.refused(asked, reason, now.wall);
+        tokio::time::sleep(self.throttle.failed(peer.ip(), now.mono)).await;
+    }
+
+    /// Remembers a source that has sent no password: the first try of libshout, on purpose.
+    fn challenge(&self, asked: Asked, denied: &Denied) {
+        let (reason, now) = (denied.refusal.to_string(), self.clock.now().wall);
+        match &denied.mount {
+            Some(mount) => mount.history().challenged(asked, reason, now),
+            None => self.mounts.strangers().refused(asked, reason, now),
+        }
+    }
+
+    fn history_of<'a>(&'a self, mount: Option<&'a Mount>) -> &'a History {
+        mount.map_or(self.mounts.strangers(), Mount::history)
+    }
+
+    /// A place for a source, unless all are taken.
+    fn find_place(&self, asked: &Asked, mount: &Mount) -> Option<SemaphorePermit<'_>> {
+        let place = self.places.try_acquire().ok();
+        if place.is_none() {
+            let reason =
+                format!("too many sources are connected: limits.sources_max is {}", self.sources_max);
+            tracing::warn!(peer = %asked.peer, reason, "source refused");
+            mount.history().refused(asked.clone(), reason, self.clock.now().wall);
+        }
+        place
+    }
+
+    /// Reads a source to its end. `first` came before it was let in.
+    async fn read(&self, mut socket: TcpStream, first: Bytes, guest: Guest<'_>) {
+        let Guest { mount, source, asked, place, body } = guest;
+        let Some(output) = mount.add(Arc::clone(&source)).await else { return };
+        mount.history().connected(asked, Arc::clone(&source), self.clock.now().wall);
         let limits = Limits { silence_max: mount.silence_max(), hint: mount.config().format };
+        let key = mount.key().to_owned();
         // The mount may end while its source goes on to its own end.
         drop(mount);
-        reader::run(socket, body, first, limits, self.clock, output).await;
+        let ends_itself = matches!(body, Body::Length(_));
+        let end = reader::run(&mut socket, body, first, limits, self.clock, output).await;
+        if let Some(mount) = self.mounts.find(&key) {
+            mount.history().ended(&source, end.clone(), self.clock.now().wall);
+        }
+        if ends_itself && end == End::Closed {
+            // It waits for the end of the answer; bytes that came behind its audio must not take that away.
+            drop(place);
+            answer_and_close(socket, b"").await;
+        }
     }
+}
 
-    /// The mount, if the request names one and knows its password. A wrong password is answered the later the more
-    /// there were.
-    async fn authorize(&self, path: &str, head: &Head, peer: SocketAddr) -> Option<Arc<Mount>> {
-        let credentials = wire::auth::basic(head.header("authorization"));
-        let mount = self.mounts.find(path.strip_prefix('/').unwrap_or(path));
-        let password = mount.as_ref().and_then(|mount| mount.config().password.clone());
-        let right = match (&credentials, &password) {
-            (Some(given), Some(password)) => password.matches(&given.password),
-            _ => false,
-        };
-        if right {
-            self.throttle.succeeded(peer.ip());
-            return mount;
-        }
-        // The first try of libshout comes without credentials, on purpose.
-        if let Some(given) = credentials {
-            let reason = match (&mount, &password) {
-                (None, _) => "there is no such mount",
-                (Some(_), None) => "the mount has no password set",
-                (Some(_), Some(_)) => "the password is wrong",
-            };
-            tracing::info!(%peer, mount = path, user = given.user, reason, "source refused");
-            tokio::time::sleep(self.throttle.failed(peer.ip(), self.clock.mono())).await;
-        }
-        None
-    }
-
-    /// Answers a metadata request.
-    pub async fn metadata(&self, head: &Head, asked: &MetadataRequest, peer: SocketAddr) -> Bytes {
-        let Some(path) = &asked.mount else { return answers::metadata_unknown_mount() };
-        let Some(mount) = self.authorize(path, head, peer).await else { return answers::unauthorized() };
-        if !asked.is_update() {
-            return answers::metadata_unknown_action();
-        }
-        mount.set_metadata(asked.metadata()).await;
-        answers::metadata_done()
-    }
+/// Writes an answer that lets a source in; false if it was not taken.
+async fn welcome(socket: &mut TcpStream, answer: &[u8]) -> bool {
+    matches!(timeout(ANSWER_TIME, socket.write_all(answer)).await, Ok(Ok(())))
 }

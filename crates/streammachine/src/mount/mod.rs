@@ -3,7 +3,9 @@
 //! One task owns a mount. Others send it commands, watch its state, or tap what is on air. A mount does not know
 //! what its audio is used for.
 
+pub mod admission;
 pub mod door;
+pub mod history;
 mod order;
 pub mod reception;
 pub mod registry;
@@ -22,6 +24,7 @@ use wire::icy::Metadata;
 use crate::base::clock::Clock;
 use crate::base::task as tasks;
 use crate::config::MountConfig;
+use crate::mount::history::History;
 use crate::source::{Output, Report, Source};
 
 /// Reports of sources and commands that may wait for a mount; beyond that, sources are slowed down.
@@ -75,6 +78,7 @@ enum Command {
     Add(Arc<Source>),
     Metadata(Metadata),
     Tap(Tap),
+    End,
 }
 
 /// A handle to a mount; its task lives as long as one of these or a source does.
@@ -86,6 +90,7 @@ pub struct Mount {
     commands: mpsc::Sender<Command>,
     reports: mpsc::Sender<(Uuid, Report)>,
     line: watch::Receiver<Line>,
+    history: History,
 }
 
 impl Mount {
@@ -98,12 +103,24 @@ impl Mount {
         let key = config.key.clone();
         let task = task::Task::new(key.clone(), fallback, clock, reports.clone(), announce);
         tasks::spawn("mount", task.run(inbox, outcomes));
-        Arc::new(Mount { key, config: RwLock::new(Arc::new(config)), silence_max, commands, reports, line })
+        let config = RwLock::new(Arc::new(config));
+        let history = History::default();
+        Arc::new(Mount { key, config, silence_max, commands, reports, line, history })
     }
 
     /// Its key.
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Its path on the source port.
+    pub fn path(&self) -> String {
+        format!("/{}", self.key)
+    }
+
+    /// What came of the latest connections to it.
+    pub fn history(&self) -> &History {
+        &self.history
     }
 
     /// Its configuration at this moment.
@@ -140,5 +157,14 @@ impl Mount {
     /// Lets `tap` hear what happens on air from now on.
     pub async fn tap(&self, tap: Tap) -> bool {
         self.commands.send(Command::Tap(tap)).await.is_ok()
+    }
+
+    /// Stops all sources and starts none any more; returns when all they gave has been passed on.
+    pub async fn end(&self) {
+        let mut line = self.line.clone();
+        if self.commands.send(Command::End).await.is_ok() {
+            // An error says that the mount has ended already.
+            let _ = line.wait_for(|line| line.is_empty()).await;
+        }
     }
 }

@@ -25,6 +25,7 @@ pub(super) struct Task {
     metadata: Option<Metadata>,
     taps: Vec<Tap>,
     played_before: bool,
+    ending: bool,
 }
 
 impl Task {
@@ -46,6 +47,7 @@ impl Task {
             metadata: None,
             taps: Vec::new(),
             played_before: false,
+            ending: false,
         }
     }
 
@@ -72,6 +74,9 @@ impl Task {
         match command {
             Command::Add(source) => {
                 tracing::info!(mount = self.key, source = %source, id = %source.id, "source connected");
+                if self.ending {
+                    source.stop.cancel();
+                }
                 self.order.add(source);
                 self.settle();
             }
@@ -88,6 +93,11 @@ impl Task {
                     self.taps.push(tap);
                 }
                 self.settle();
+            }
+            Command::End => {
+                self.ending = true;
+                // Each reports its last frames, and then its end.
+                self.order.iter().for_each(|source| source.stop.cancel());
             }
         }
     }
@@ -125,7 +135,7 @@ impl Task {
 
     fn start_fallback(&mut self) {
         // Without a tap nobody hears it: its first start waits for one.
-        if self.order.active().is_some() || self.taps.is_empty() {
+        if self.ending || self.order.active().is_some() || self.taps.is_empty() {
             return;
         }
         let Some(fallback) = self.fallback.clone() else { return };

@@ -19,12 +19,20 @@ use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+use wire::announced::Announced;
 
 /// Where a source's audio comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// An encoder that connected to the source port.
     Icecast {
+        /// Its address.
+        peer: SocketAddr,
+        /// Its `User-Agent`, empty if it sent none.
+        agent: String,
+    },
+    /// An encoder that speaks SHOUTcast v1.
+    Shoutcast {
         /// Its address.
         peer: SocketAddr,
         /// Its `User-Agent`, empty if it sent none.
@@ -43,6 +51,10 @@ pub struct Source {
     pub id: Uuid,
     /// Where its audio comes from.
     pub origin: Origin,
+    /// The DJ who sends it, if one logged in under an own name.
+    pub dj: Option<String>,
+    /// What it says of its station.
+    pub announced: Announced,
     /// When it connected.
     pub connected_at: Time,
     /// Ends its task.
@@ -92,9 +104,21 @@ pub struct Output {
 impl Source {
     /// A source that just connected.
     pub fn new(origin: Origin, connected_at: Time) -> Arc<Self> {
+        Self::of_encoder(origin, None, Announced::default(), connected_at)
+    }
+
+    /// A source that just connected and told of itself.
+    pub fn of_encoder(
+        origin: Origin,
+        dj: Option<String>,
+        announced: Announced,
+        connected_at: Time,
+    ) -> Arc<Self> {
         Arc::new(Source {
             id: Uuid::new_v4(),
             origin,
+            dj,
+            announced,
             connected_at,
             stop: CancellationToken::new(),
             format: Mutex::new(None),
@@ -120,7 +144,7 @@ impl Source {
 
     /// True for one that plays only while nobody else does.
     pub fn is_fallback(&self) -> bool {
-        !matches!(self.origin, Origin::Icecast { .. })
+        matches!(self.origin, Origin::File(_) | Origin::Programme)
     }
 }
 
@@ -129,6 +153,7 @@ impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.origin {
             Origin::Icecast { peer, .. } => write!(f, "Icecast ({peer})"),
+            Origin::Shoutcast { peer, .. } => write!(f, "SHOUTcast ({peer})"),
             Origin::File(path) => write!(f, "File ({})", path.display()),
             Origin::Programme => write!(f, "Programme (builtin)"),
         }

@@ -1,5 +1,6 @@
 //! An encoder's connection: bytes in, frames out, with a watch on silence, garbage and haste.
 
+use std::borrow::Cow;
 use std::io;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ const READ_BYTES: usize = 64 * 1024;
 pub enum Body {
     /// Audio up to the end of the connection.
     Identity,
+    /// Audio of so many further bytes.
+    Length(u64),
     /// HTTP chunks.
     Chunked(chunked::Decoder),
 }
@@ -45,39 +48,36 @@ pub async fn run(
     limits: Limits,
     clock: Clock,
     output: Output,
-) {
-    let stop = output.source.stop.clone();
-    let end = tokio::select! {
-        () = stop.cancelled() => End::Stopped,
-        end = read_all(&mut connection, &mut body, first, limits, clock, &output) => end,
-    };
-    output.ended(end).await;
+) -> End {
+    let mut framer = Framer::new(limits, clock.mono());
+    let end = read_all(&mut connection, &mut body, first, &mut framer, clock, &output).await;
+    // However it ended: a frame that is whole is kept, although none follows that would prove it.
+    output.frames(framer.finish(), clock.now().wall).await;
+    output.ended(end.clone()).await;
+    end
 }
 
 async fn read_all(
     connection: &mut (impl AsyncRead + Unpin),
     body: &mut Body,
     first: Bytes,
-    limits: Limits,
+    framer: &mut Framer,
     clock: Clock,
     output: &Output,
 ) -> End {
-    let mut framer = Framer::new(limits, clock.mono());
+    // Looked at only where nothing is on its way to the mount: frames that were found are never dropped.
+    let stop = &output.source.stop;
     let mut buffer = BytesMut::from(&first[..]);
     loop {
         if !buffer.is_empty() {
             let now = clock.now();
-            let (batches, ended) = match body.decode(&buffer) {
-                Ok(Decoded::Audio(audio)) => (framer.push(audio, now.mono), false),
-                Ok(Decoded::Last(audio)) => (framer.last(&audio, now.mono), true),
-                Ok(Decoded::Owned(audio)) => (framer.push(&audio, now.mono), false),
-                Err(error) => return End::Broken(error.to_string()),
-            };
+            let (audio, end) = body.decode(&buffer);
+            let batches = framer.push(&audio, now.mono);
             if !output.frames(batches, now.wall).await {
                 return End::Stopped;
             }
-            if ended {
-                return End::Closed;
+            if let Some(end) = end {
+                return end;
             }
             buffer.clear();
         }
@@ -87,18 +87,20 @@ async fn read_all(
         let haste = framer.pace.ahead(clock.mono()).saturating_sub(AHEAD_MAX);
         if !haste.is_zero() {
             // A hasty source is simply not read for a while; TCP tells it.
-            tokio::time::sleep(haste).await;
-            framer.last_frame = clock.mono();
+            tokio::select! {
+                () = stop.cancelled() => return End::Stopped,
+                () = tokio::time::sleep(haste) => framer.last_frame = clock.mono(),
+            }
         }
         buffer.reserve(READ_BYTES);
         let patience = framer.patience(clock.mono());
-        match tokio::time::timeout(patience, connection.read_buf(&mut buffer)).await {
+        let read = tokio::select! {
+            () = stop.cancelled() => return End::Stopped,
+            read = tokio::time::timeout(patience, connection.read_buf(&mut buffer)) => read,
+        };
+        match read {
             Err(_) => continue,
-            Ok(Ok(0)) => {
-                let batches = framer.last(&[], clock.mono());
-                output.frames(batches, clock.now().wall).await;
-                return End::Closed;
-            }
+            Ok(Ok(0)) => return End::Closed,
             Ok(Ok(_)) => framer.bytes_came(clock.mono()),
             Ok(Err(error)) => return End::Broken(kind(&error)),
         }
@@ -109,20 +111,23 @@ fn kind(error: &io::Error) -> String {
     error.kind().to_string()
 }
 
-enum Decoded<'a> {
-    Audio(&'a [u8]),
-    Owned(Vec<u8>),
-    Last(Vec<u8>),
-}
-
 impl Body {
-    fn decode<'a>(&mut self, input: &'a [u8]) -> Result<Decoded<'a>, chunked::ChunkedError> {
+    /// The audio in `input`, and the end of the source if it lies in there.
+    fn decode<'a>(&mut self, input: &'a [u8]) -> (Cow<'a, [u8]>, Option<End>) {
         match self {
-            Body::Identity => Ok(Decoded::Audio(input)),
+            Body::Identity => (input.into(), None),
+            Body::Length(left) => {
+                let taken = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
+                *left -= taken as u64;
+                (input[..taken].into(), (*left == 0).then_some(End::Closed))
+            }
             Body::Chunked(decoder) => {
                 let mut audio = Vec::with_capacity(input.len());
-                let ended = decoder.decode(input, &mut audio)?;
-                Ok(if ended { Decoded::Last(audio) } else { Decoded::Owned(audio) })
+                let end = match decoder.decode(input, &mut audio) {
+                    Ok(ended) => ended.then_some(End::Closed),
+                    Err(error) => Some(End::Broken(error.to_string())),
+                };
+                (audio.into(), end)
             }
         }
     }
@@ -162,8 +167,9 @@ impl Framer {
         batches
     }
 
-    fn last(&mut self, audio: &[u8], now: Mono) -> Vec<Batch> {
-        let mut batches = self.push(audio, now);
+    /// The frames that nothing will follow.
+    fn finish(&mut self) -> Vec<Batch> {
+        let mut batches = Vec::new();
         self.parser.finish(&mut batches);
         batches
     }
@@ -202,7 +208,15 @@ impl Framer {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use audio::Time;
+    use testkit::audio::Mp3Frames;
+    use tokio::io::ReadBuf;
+
     use super::*;
+    use crate::source::{Origin, Report, Source};
 
     const S: Duration = Duration::from_secs(1);
 
@@ -233,5 +247,63 @@ mod tests {
         framer.framed = true;
         framer.push(&[0x55; 1000], Mono(0).plus(29 * S));
         assert_eq!(framer.verdict(Mono(0).plus(30 * S)), Some(End::Silent(30 * S)));
+    }
+
+    /// What arrives at the mount from a source that gives `bytes` and then what `rest` does.
+    async fn read(bytes: &[u8], rest: impl AsyncRead + Unpin, body: Body) -> (Vec<u8>, End) {
+        let (reports, mut inbox) = tokio::sync::mpsc::channel(100);
+        let source = Source::new(Origin::Programme, Time(0));
+        let stop = source.stop.clone();
+        let limits = Limits { silence_max: 30 * S, hint: Codec::Mp3 };
+        let (connection, output) = (bytes.chain(rest), Output::new(source, reports));
+        let run = run(connection, body, Bytes::new(), limits, Clock::start(), output);
+        let mut audio = Vec::new();
+        let hear = async {
+            while let Some((_, report)) = inbox.recv().await {
+                match report {
+                    Report::Frames(batches) => batches.iter().for_each(|batch| audio.extend(&batch.data)),
+                    Report::Ended(_) => return,
+                }
+                stop.cancel();
+            }
+        };
+        let end = tokio::join!(run, hear).0;
+        (audio, end)
+    }
+
+    /// A connection that breaks.
+    struct Broken;
+
+    impl AsyncRead for Broken {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_last_whole_frame_is_kept_however_the_source_ends() {
+        let frames = Mp3Frames::new(64, 44_100, 2);
+        let bytes = [frames.bytes(0..20), frames.frame(20)[..50].to_vec()].concat();
+        let whole = frames.bytes(0..20);
+        let (silent, _other_end) = tokio::io::duplex(1);
+        assert_eq!(read(&bytes[..whole.len()], silent, Body::Identity).await, (whole.clone(), End::Stopped));
+        let end = read(&whole, tokio::io::empty(), Body::Identity).await;
+        assert_eq!(end, (whole.clone(), End::Closed));
+        let (audio, end) = read(&whole, Broken, Body::Identity).await;
+        assert_eq!((audio, matches!(end, End::Broken(_))), (whole.clone(), true));
+        let (audio, end) = read(&bytes, Broken, Body::Identity).await;
+        assert_eq!((audio, matches!(end, End::Broken(_))), (whole.clone(), true));
+        let chunk = [format!("{:x}\r\n", whole.len()).as_bytes(), &whole, b"\r\nno number\r\n"].concat();
+        let (audio, end) = read(&chunk, tokio::io::empty(), Body::Chunked(chunked::Decoder::default())).await;
+        assert_eq!((audio, matches!(end, End::Broken(_))), (whole, true));
+    }
+
+    #[tokio::test]
+    async fn a_body_of_a_length_ends_after_so_many_bytes() {
+        let frames = Mp3Frames::new(64, 44_100, 2);
+        let whole = frames.bytes(0..20);
+        let (open, _other_end) = tokio::io::duplex(1);
+        let length = Body::Length(whole.len() as u64);
+        assert_eq!(read(&frames.bytes(0..30), open, length).await, (whole, End::Closed));
     }
 }

@@ -110,7 +110,9 @@ fn configurations_are_shown_with_defaults_and_without_secrets() {
         assert_eq!(stream[name], value, "{name}");
     }
     let (_, mount) = api(&host, "GET", "/api/sources/studio/config", None);
-    let known = json!({"key": "studio", "password": "***", "format": "mp3", "monitored": false});
+    let known = json!({
+        "key": "studio", "password": "***", "djs": {}, "sid": null, "format": "mp3", "monitored": false,
+    });
     assert_eq!(mount, known);
     let (_, all) = api(&host, "GET", "/api/config", None);
     assert_eq!((names(&all), names(&all["streams"])), (vec!["sources", "streams"], vec!["other", "test"]));

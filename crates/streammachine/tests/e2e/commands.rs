@@ -255,8 +255,9 @@ fn commands_tell_why_they_fail() {
 fn ready_is_told_on_standard_output_with_the_addresses() {
     let mut host = Host::start(crate::harness::merge(test_stream(json!({})), json!({"api_port": 0})));
     let (listeners, sources, api) = (host.listeners(), host.sources(), host.api());
+    let shoutcast = host.shoutcast().unwrap();
     let expected = format!(
-        "listeners on http://{listeners}/\nsources on {sources}\napi on http://{api}/api/streams\n\
+        "listeners on http://{listeners}/\nsources on {sources}\nshoutcast sources on {shoutcast}\napi on http://{api}/api/streams\n\
          stream test: play http://{listeners}/test, send to mount /test\nready\n"
     );
     assert_eq!(host.process().stdout(), expected);

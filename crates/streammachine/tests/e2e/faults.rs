@@ -101,16 +101,19 @@ fn malformed_requests_are_answered_and_harm_nobody() {
 fn malformed_requests_of_sources_are_answered_and_harm_nobody() {
     let station = Station::start(json!({}));
     for (bytes, expected) in malformed() {
-        // What is well formed is for listeners. All that is not is a 400: encoders know no other.
+        // What is well formed is for listeners. All that is not is a 400: encoders know no other. A line that is no
+        // request is a password of SHOUTcast, and TLS understands no answer.
         let is_well_formed = bytes.starts_with(b"GET /%") || expected == "200";
-        let status = if is_well_formed { "404" } else { "400" };
+        let start = match &bytes[..] {
+            b"hello\r\n\r\n" => "invalid password\r\n",
+            [0x16, ..] => "",
+            _ if is_well_formed => "HTTP/1.0 404 ",
+            _ => "HTTP/1.0 400 ",
+        };
         let shown = bytes[..bytes.len().min(80)].escape_ascii().to_string();
         let answer = request(station.host.sources(), &bytes);
-        assert!(
-            answer.starts_with(format!("HTTP/1.0 {status} ").as_bytes()),
-            "{shown}: {}",
-            answer.escape_ascii()
-        );
+        let right = if start.is_empty() { answer.is_empty() } else { answer.starts_with(start.as_bytes()) };
+        assert!(right, "{shown}: {}", answer.escape_ascii());
     }
     station.check();
 }

@@ -5,7 +5,7 @@ use testkit::listener::ListenerClient;
 use testkit::wait::{DEADLINE, eventually};
 
 use crate::harness::{
-    DUMP, Host, api, buffer_seconds, content_start_us, count, dump, frames, listen, load, on_air, play,
+    DUMP, Host, api, buffer_seconds, content_start_us, count, dump, frames, line, listen, load, on_air, play,
     pump_all, set_title, source, status, wait_for_frame,
 };
 
@@ -142,6 +142,20 @@ fn a_restart_goes_on_where_the_server_ended() {
     play(&host, count(25)..count(30));
     frames().scan(&pump_all(&host)).assert_exactly(0..count(30));
     assert!(content_start_us(&listen(&host, "/test?pump=1000")) == before.0);
+}
+
+#[test]
+fn the_last_frame_of_a_source_on_air_is_kept_when_the_server_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut host = Host::with_directory(directory.path());
+    let mut source = source(&host);
+    source.send(&frames().bytes(0..50)).unwrap();
+    let proven = frames().position(49);
+    eventually(DEADLINE, || (line(&host, "test").first()?["bytes"].as_u64()? >= proven).then_some(()));
+    assert!(host.terminate().success());
+    assert!(source.is_closed_within(DEADLINE));
+    let host = Host::with_directory(directory.path());
+    frames().scan(&pump_all(&host)).assert_exactly(0..50);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! What they say on the wire is checked byte by byte in `sources` and `listeners`.
 
 use std::fs::{self, File};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -110,12 +111,23 @@ fn ffmpeg(host: &Host, key: &str, password: &str, file: &Path, options: &[&str])
     command
 }
 
-/// ezstream, which sends `file` to `/test` once. Its configuration is that of version 1.
+/// ezstream, which sends `file` to `/test` once.
 fn ezstream(host: &Host, directory: &TempDir, password: &str, file: &Path) -> Command {
-    let (address, file) = (host.sources(), file.display());
+    ezstream_speaking("HTTP", host.sources(), directory, password, file)
+}
+
+/// The same, speaking `protocol`. Its configuration is that of version 1.
+fn ezstream_speaking(
+    protocol: &str,
+    address: SocketAddr,
+    directory: &TempDir,
+    password: &str,
+    file: &Path,
+) -> Command {
+    let file = file.display();
     let config = directory.path().join("ezstream.xml");
     let text = format!(
-        "<ezstream><servers><server><hostname>{}</hostname><port>{}</port><password>{password}</password>\
+        "<ezstream><servers><server><protocol>{protocol}</protocol><hostname>{}</hostname><port>{}</port><password>{password}</password>\
          <reconnect_attempts>1</reconnect_attempts></server></servers>\
          <streams><stream><mountpoint>/test</mountpoint><format>MP3</format></stream></streams>\
          <intakes><intake><type>file</type><filename>{file}</filename><stream_once>Yes</stream_once></intake>\
@@ -194,6 +206,22 @@ fn a_listener_hears_the_frames_and_the_title_of_ezstream() {
     assert_kept(&host, "test", frames(), 3);
 }
 
+/// libshout's own SHOUTcast v1: it probes with `!POKE`, sends bare line ends, and adds one to the port that it is told.
+/// Its titles go to the port itself, which is another server's or nobody's here.
+#[test]
+fn ezstream_speaks_shoutcast_too() {
+    let directory = TempDir::new().unwrap();
+    let host = Host::with_stream(json!({}));
+    let file = write_audio(&directory, "audio.mp3", frames(), 3);
+    let mut address = host.shoutcast().unwrap();
+    address.set_port(address.port() - 1);
+    let mut encoder = Process::start(ezstream_speaking("ICY", address, &directory, PASSWORD, &file));
+    assert!(encoder.wait(DEADLINE).success(), "{}", encoder.output());
+    assert_kept(&host, "test", frames(), 3);
+    let mut encoder = Process::start(ezstream_speaking("ICY", address, &directory, "wrong", &file));
+    assert!(!encoder.wait(DEADLINE).success(), "{}", encoder.output());
+}
+
 #[test]
 fn curl_is_a_source_too() {
     let directory = TempDir::new().unwrap();
@@ -204,6 +232,19 @@ fn curl_is_a_source_too() {
     command.arg(format!("http://{}/test", host.sources())).stdin(File::open(file).unwrap());
     succeed(command);
     assert_kept(&host, "test", frames(), 3);
+}
+
+#[test]
+fn curl_ends_when_its_file_is_sent() {
+    let directory = TempDir::new().unwrap();
+    let host = Host::with_stream(json!({}));
+    // Longer than what curl sends without asking first (`Expect: 100-continue`).
+    let file = write_audio(&directory, "audio.mp3", frames(), 150);
+    let mut command = program("curl");
+    command.args(["-sS", "--fail", "--user", &format!("source:{PASSWORD}"), "--upload-file"]).arg(file);
+    command.arg(format!("http://{}/test", host.sources()));
+    succeed(command);
+    assert_kept(&host, "test", frames(), 150);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 
 use percent_encoding::{CONTROLS, percent_encode};
 
-use super::{HEAD_MAX, HEADERS_MAX, Head, HeadError, LINE_MAX, Protocol};
+use super::{HEAD_MAX, HEADERS_MAX, Head, HeadError, Headers, LINE_MAX, Protocol};
 use crate::text::decode;
 
 /// Longest method name.
@@ -26,21 +26,20 @@ pub fn parse(input: &[u8]) -> Result<Option<(Head, usize)>, HeadError> {
     let mut lines = Lines { input, at: 0 };
     let Some(line) = lines.request_line()? else { return Ok(None) };
     let (method, target, protocol) = split_request_line(line)?;
-    let mut headers = Vec::new();
-    loop {
-        let Some(line) = lines.header_line()? else { return Ok(None) };
-        if line.is_empty() {
-            break;
-        }
-        if headers.len() == HEADERS_MAX {
-            return Err(HeadError::TooManyHeaders);
-        }
-        headers.extend(split_header_line(line)?);
-    }
-    let headers = headers.into_iter().map(|(name, value)| (decode(name), decode(value))).collect();
+    let Some(headers) = lines.headers()? else { return Ok(None) };
     let head = Head { method: decode(method), target: target_text(target), protocol, headers };
     head.check_framing()?;
     Ok(Some((head, lines.at)))
+}
+
+/// Reads headers up to their empty line, without a request line in front: the headers and their length, or `None` while
+/// more bytes are needed. The bounds are those of a head.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_headers(input: &[u8]) -> Result<Option<(Headers, usize)>, HeadError> {
+    let mut lines = Lines { input, at: 0 };
+    Ok(lines.headers()?.map(|headers| (headers, lines.at)))
 }
 
 /// Refuses at the first bytes what can become no request.
@@ -73,6 +72,22 @@ impl<'a> Lines<'a> {
             return Err(HeadError::RequestLine);
         }
         Ok(is_whole.then_some(line))
+    }
+
+    /// Headers up to the empty line; `None` while that has not come.
+    fn headers(&mut self) -> Result<Option<Headers>, HeadError> {
+        let mut headers = Vec::new();
+        loop {
+            let Some(line) = self.header_line()? else { return Ok(None) };
+            if line.is_empty() {
+                break;
+            }
+            if headers.len() == HEADERS_MAX {
+                return Err(HeadError::TooManyHeaders);
+            }
+            headers.extend(split_header_line(line)?);
+        }
+        Ok(Some(headers.into_iter().map(|(name, value)| (decode(name), decode(value))).collect()))
     }
 
     fn header_line(&mut self) -> Result<Option<&'a [u8]>, HeadError> {

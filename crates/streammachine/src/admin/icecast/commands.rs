@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use axum::response::Response;
-use wire::metadata::{MetadataRequest, clean};
+use wire::metadata::{Dialect, MetadataRequest, clean};
 use wire::path::Query;
 
 use super::answers::{Refused, outcome, text, xml};
@@ -174,7 +174,7 @@ impl Request<'_> {
 
     /// An update by a user of the API; those by sources are answered where sources are.
     async fn metadata(&self) -> Answer {
-        let asked = MetadataRequest::decode(self.query);
+        let asked = MetadataRequest::decode(self.query, Dialect::Icecast);
         let path = asked.mount.as_deref().ok_or(Refused::NoMount)?;
         let mount = self.find_mount(path).ok_or(Refused::NoSource)?;
         if !asked.is_update() {

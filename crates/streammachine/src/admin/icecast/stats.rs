@@ -123,7 +123,9 @@ impl OnAir {
         let name = config.name.clone().unwrap_or_else(|| self.stream.key().to_owned());
         let or = |setting: &Option<String>, default: &str| text(setting.as_deref().unwrap_or(default));
         let (source_ip, agent) = match &self.source.origin {
-            Origin::Icecast { peer, agent } => (peer.ip().to_string(), wire::metadata::clean(agent)),
+            Origin::Icecast { peer, agent } | Origin::Shoutcast { peer, agent } => {
+                (peer.ip().to_string(), wire::metadata::clean(agent))
+            }
             Origin::File(_) | Origin::Programme => ("127.0.0.1".to_owned(), "StreamMachine".to_owned()),
         };
         let listenurl = base.to_owned() + &wire::path::encode_target(&self.mount(), &[]);

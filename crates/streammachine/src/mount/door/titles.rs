@@ -1,0 +1,131 @@
+//! Encoders that tell what they play, on whichever port they come: a source may set the titles of its mount, a user of the
+//! server those of all.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::net::TcpStream;
+use wire::auth::Credentials;
+use wire::metadata::{Dialect, MetadataRequest};
+use wire::source::{SourceRequest, answers, classify};
+
+use super::Door;
+use crate::base::head::{self, BodyFailure, Request, answer_and_close};
+use crate::mount::Mount;
+use crate::mount::admission::{self, Denied};
+
+/// Longest form with a title: the longest title in the widest encoding takes 12,000 bytes.
+const FORM_BYTES_MAX: usize = 64 * 1024;
+/// The user that is meant by a SHOUTcast password alone.
+const ADMIN: &str = "admin";
+
+impl Door {
+    /// Serves a request of metadata.
+    pub async fn take_metadata(&self, mut socket: TcpStream, peer: SocketAddr, request: Request) {
+        let answer = match classify(&request.head) {
+            SourceRequest::Metadata(asked) => self.set_title(&request, &asked, peer).await,
+            SourceRequest::MetadataForm => {
+                match head::read_body(&mut socket, &request, FORM_BYTES_MAX).await {
+                    Ok(body) => self.set_title_by_form(&request, &body, peer).await,
+                    Err(failure) => refuse_body(&failure),
+                }
+            }
+            _ => answers::bad_request("this is no request to set a title"),
+        };
+        answer_and_close(socket, &answer).await;
+    }
+
+    async fn set_title_by_form(&self, request: &Request, body: &[u8], peer: SocketAddr) -> Bytes {
+        match MetadataRequest::decode_form(&request.head.target, body, Dialect::Icecast) {
+            Ok(asked) => self.set_title(request, &asked, peer).await,
+            Err(error) => answers::bad_request(&error.to_string()),
+        }
+    }
+
+    async fn set_title(&self, request: &Request, asked: &MetadataRequest, peer: SocketAddr) -> Bytes {
+        let given = wire::auth::basic(request.head.header("authorization"));
+        let found = match asked.dialect {
+            Dialect::Icecast => self.find_named(asked, given.as_ref()),
+            Dialect::Shoutcast => self.find_by_login(asked, given.as_ref()),
+        };
+        let mount = match found {
+            Ok(mount) => mount,
+            Err(Unfit::NoMount) => return answers::metadata_unknown_mount(),
+            Err(Unfit::NoCredentials) => return answers::unauthorized(),
+            Err(Unfit::Denied(denied)) => {
+                tracing::info!(%peer, reason = %denied.refusal, "a title was refused");
+                let delay = self.throttle.failed(peer.ip(), self.clock.mono());
+                tokio::time::sleep(delay).await;
+                return answers::unauthorized();
+            }
+        };
+        self.throttle.succeeded(peer.ip());
+        if !asked.is_update() {
+            return answers::metadata_unknown_action();
+        }
+        mount.set_metadata(asked.metadata()).await;
+        match asked.dialect {
+            Dialect::Icecast => answers::metadata_done(),
+            Dialect::Shoutcast => answers::metadata_done_shoutcast(),
+        }
+    }
+
+    fn find_named(&self, asked: &MetadataRequest, given: Option<&Credentials>) -> Result<Arc<Mount>, Unfit> {
+        let path = asked.mount.as_deref().ok_or(Unfit::NoMount)?;
+        let given = given.ok_or(Unfit::NoCredentials)?;
+        match admission::by_path(&self.mounts, path, Some(given)) {
+            Ok(admitted) => Ok(admitted.mount),
+            Err(_) if self.users.know(given) => self.mounts.find_path(path).ok_or(Unfit::NoMount),
+            Err(denied) => Err(Unfit::Denied(denied)),
+        }
+    }
+
+    fn find_by_login(
+        &self,
+        asked: &MetadataRequest,
+        given: Option<&Credentials>,
+    ) -> Result<Arc<Mount>, Unfit> {
+        let login = asked.login(given).ok_or(Unfit::NoCredentials)?;
+        let denied = match admission::by_login(&self.mounts, &login) {
+            Ok(admitted) => return Ok(admitted.mount),
+            Err(denied) => denied,
+        };
+        let claims = login.claims().into_iter().map(|mut claim| {
+            if claim.credentials.user.is_empty() {
+                claim.credentials.user = ADMIN.to_owned();
+            }
+            claim
+        });
+        for claim in claims {
+            if self.users.know(&claim.credentials) {
+                match admission::find_place(&self.mounts, &claim.place) {
+                    Some(mount) => return Ok(mount),
+                    None if asked.mount.is_some() => return Err(Unfit::NoMount),
+                    // It was not meant as a place.
+                    None => {}
+                }
+            }
+        }
+        Err(Unfit::Denied(denied))
+    }
+}
+
+/// Why a title is not set.
+enum Unfit {
+    /// No mount is named, or none that is there.
+    NoMount,
+    /// Without a password.
+    NoCredentials,
+    /// With a wrong one.
+    Denied(Denied),
+}
+
+fn refuse_body(failure: &BodyFailure) -> Bytes {
+    let (status, reason) = match failure {
+        BodyFailure::NoLength => (411, "Length Required"),
+        BodyFailure::TooLong(_) => (413, "Content Too Large"),
+        BodyFailure::Missing => (408, "Request Timeout"),
+    };
+    answers::refusal(status, reason, &format!("{failure}\n"))
+}
