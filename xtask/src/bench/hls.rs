@@ -23,8 +23,8 @@ use crate::stats::median;
 
 /// Connections that ask at once.
 const CONNECTIONS: usize = 32;
-/// Audio in the playlist: 150 segments.
-const FILL: Duration = Duration::from_secs(1500);
+/// Audio in the playlist: 59 segments. A source may not run ahead further.
+const FILL: Duration = Duration::from_secs(595);
 /// An answer is no larger.
 const BODY_BYTES_MAX: usize = 8 << 20;
 
@@ -71,7 +71,7 @@ fn copy(address: SocketAddr, root: &Path) -> anyhow::Result<Vec<String>> {
     for target in &targets {
         fs::write(root.join(&target[1..]), connection.get(target)?)?;
     }
-    ensure!(targets.len() > 100, "only {} segments", targets.len());
+    ensure!(targets.len() > 50, "only {} segments", targets.len());
     Ok(targets)
 }
 

@@ -164,8 +164,9 @@ fn is_tls(element: Element<'_>) -> bool {
 }
 
 fn shoutcast(at: Element<'_>, draft: &mut Draft) {
-    let message = "SHOUTcast sources are not understood in this version; let the encoder speak Icecast to `source_port`";
-    draft.warn(at, message);
+    let message = "SHOUTcast encoders connect to `source_port`, or to the port behind it; a password that several mounts \
+                   have needs the mount in front, `/mount:password`";
+    draft.note(at, message);
 }
 
 /// The next port after that of the listeners that nobody has.
@@ -259,7 +260,7 @@ fn authentication<'a>(
     warn_of_example(password, draft);
     if draft.set(password, &["users", &user], (around.hash)(&password.raw_text())) {
         draft.set(password, &["admin", "require_auth"], true);
-        draft.note(password, "the administrator is a user of the API, `/api`; Icecast's own pages under `/admin` are not there in this version");
+        draft.note(password, "the administrator is a user of the API, `/api`, and of Icecast's requests under `/admin`; there are no pages");
     }
 }
 

@@ -126,8 +126,8 @@ fn a_plain_configuration_becomes_this() {
         [
             "note 2: /icecast: mounts that encoders made by themselves are not named here and are refused: import again \
              with `--mount /NAME` for each of them",
-            "note 11: /icecast/authentication/admin-password: the administrator is a user of the API, `/api`; Icecast's \
-             own pages under `/admin` are not there in this version",
+            "note 11: /icecast/authentication/admin-password: the administrator is a user of the API, `/api`, and of \
+             Icecast's requests under `/admin`; there are no pages",
             "note 13: /icecast/listen-socket: listeners go on connecting to port 8010; encoders must be set to port \
              8011, `source_port`",
             "note 21: /icecast/mount[2]/username: any user name of a source is taken; only the password counts",
@@ -263,7 +263,7 @@ fn ports_are_those_of_the_first_two_plain_sockets() {
             1,
         ),
         (socket("<port>1</port>") + &socket("<port>1</port>"), (1, 2), Value::Null, 0),
-        (socket("<port>1</port><shoutcast-compat>1</shoutcast-compat>"), (8000, 8001), Value::Null, 1),
+        (socket("<port>1</port><shoutcast-compat>1</shoutcast-compat>"), (8000, 8001), Value::Null, 0),
         (socket("<port>1</port><bind-address>::1</bind-address>"), (1, 2), json!("::1"), 0),
         (
             socket("<port>1</port><bind-address>::1</bind-address>") + &socket("<port>2</port>"),
