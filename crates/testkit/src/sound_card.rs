@@ -21,8 +21,9 @@ use crate::tone;
 pub const DEVICE: &str = "tone";
 /// Pause between two writes.
 const PAUSE: Duration = Duration::from_millis(10);
-/// The tone in one write: longer pauses of a busy machine are made good in pieces.
-const SAMPLES_MAX: u64 = 8192;
+/// Samples of one write: 4096 bytes, which a pipe takes as a whole or not at all. A recording program that reads no more
+/// at once never gets a part of what it wants, which ALSA would pass on as if it were all.
+const BLOCK_SAMPLES: u64 = 1024;
 
 /// A running sound card; dropping it ends the tone.
 #[derive(Debug)]
@@ -72,22 +73,18 @@ impl Drop for SoundCard {
     }
 }
 
-/// Writes the tone until stopped. What a full pipe does not take is written later, so the tone has no gap.
+/// Writes the tone until stopped. A block that a full pipe does not take is written later, so the tone has no gap.
 fn sound(mut pipe: File, stop: &AtomicBool) {
     let start = Instant::now();
     let mut next = 0;
-    let mut rest = Vec::new();
     while !stop.load(Ordering::Acquire) {
-        let due = (start.elapsed().as_secs_f64() * f64::from(tone::SAMPLE_RATE_HZ)) as u64;
-        let count = (due - next).min(SAMPLES_MAX);
-        if rest.is_empty() {
-            rest = tone::pcm(next, count as usize);
-            next += count;
-        }
-        match pipe.write(&rest) {
-            Ok(written) => drop(rest.drain(..written)),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(_) => return,
+        let played = (start.elapsed().as_secs_f64() * f64::from(tone::SAMPLE_RATE_HZ)) as u64;
+        while next + BLOCK_SAMPLES <= played {
+            match pipe.write(&tone::pcm(next, BLOCK_SAMPLES as usize)) {
+                Ok(_) => next += BLOCK_SAMPLES,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => return,
+            }
         }
         std::thread::sleep(PAUSE);
     }

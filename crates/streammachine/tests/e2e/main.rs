@@ -4,13 +4,17 @@
 mod air;
 mod answers;
 mod api;
+mod browsers;
 mod commands;
 mod crowds;
+mod encoders;
 mod faults;
 mod harness;
 mod keeping;
 mod listeners;
+mod players;
 mod programs;
 mod rewind;
 mod sources;
+mod studio;
 mod titles;
