@@ -44,10 +44,10 @@ fn gstreamer(host: &Host, password: &str, file: &Path) -> Option<Command> {
     Some(command)
 }
 
-/// VLC, which sends `file` to `/test` as it is. It tries SHOUTcast first, then Icecast.
+/// VLC, which sends `file` to `/test` as it is: as Ogg unless told otherwise. It tries SHOUTcast first, then Icecast.
 fn vlc(host: &Host, directory: &TempDir, password: &str, file: &Path) -> Option<Command> {
     let mut command = program("cvlc")?;
-    command.args(["--no-color", "-vv", "--play-and-exit"]).arg(file).arg("--sout");
+    command.args(["--no-color", "-vv", "--play-and-exit", "--sout-shout-mp3"]).arg(file).arg("--sout");
     command.arg(format!("#std{{access=shout,mux=raw,dst=source:{password}@{}/test}}", host.sources()));
     unprivileged(&mut command, directory.path());
     Some(command)
