@@ -10,8 +10,8 @@ cd "$(dirname "$0")/.."
 packages=(chromium curl ezstream ffmpeg lame mpv procps)
 # More real encoders and players: the tests of one that is missing are skipped, and say so. BUTT needs a screen (xvfb).
 optional=(
-    butt darkice gstreamer1.0-plugins-{base,good,bad,ugly} gstreamer1.0-tools liquidsoap mpg123 mplayer oggfwd streamripper
-    vlc-bin vlc-plugin-access-extra vlc-plugin-base wget xvfb
+    butt darkice gstreamer1.0-plugins-{base,good} gstreamer1.0-tools liquidsoap mpg123 mplayer oggfwd streamripper
+    vlc-bin vlc-plugin-base wget xvfb
 )
 
 if [[ "${1:-}" != --no-install ]]; then

@@ -45,7 +45,7 @@ fn gstreamer(host: &Host, password: &str, file: &Path) -> Option<Command> {
 }
 
 /// VLC, which sends `file` to `/test` as it is: as Ogg unless told otherwise. It tries SHOUTcast first, then Icecast.
-fn vlc(host: &Host, directory: &TempDir, password: &str, file: &Path) -> Option<Command> {
+pub fn vlc(host: &Host, directory: &TempDir, password: &str, file: &Path) -> Option<Command> {
     let mut command = program("cvlc")?;
     command.args(["--no-color", "-vv", "--play-and-exit", "--sout-shout-mp3"]).arg(file).arg("--sout");
     command.arg(format!("#std{{access=shout,mux=raw,dst=source:{password}@{}/test}}", host.sources()));
@@ -53,8 +53,14 @@ fn vlc(host: &Host, directory: &TempDir, password: &str, file: &Path) -> Option<
     Some(command)
 }
 
-/// Liquidsoap, which encodes `file` and sends it once to `/test`, with [`TITLE`]. It ends with code 3 when it is refused.
-fn liquidsoap(host: &Host, directory: &TempDir, password: &str, file: &Path) -> Option<Command> {
+/// Liquidsoap, which encodes `file` and sends it once to `/test` over `http` or `icy`, with [`TITLE`]. It ends with code 3 when it is refused.
+pub fn liquidsoap(
+    host: &Host,
+    directory: &TempDir,
+    protocol: &str,
+    password: &str,
+    file: &Path,
+) -> Option<Command> {
     let mut command = program("liquidsoap")?;
     let ([artist, title], address) = (ARTIST_AND_TITLE, host.sources());
     let text = format!(
@@ -62,7 +68,7 @@ fn liquidsoap(host: &Host, directory: &TempDir, password: &str, file: &Path) -> 
          def refused(error)\n print(\"refused: #{{error}}\")\n shutdown(code=3)\n 60.\nend\n\
          source = once(single('annotate:artist=\"{artist}\",title=\"{title}\":{file}'))\n\
          output.icecast(%mp3(bitrate=64), host=\"{}\", port={}, password=\"{password}\", mount=\"/test\",\n\
-         fallible=true, on_stop=shutdown, on_error=refused, source)\n",
+         protocol=\"{protocol}\", fallible=true, on_stop=shutdown, on_error=refused, source)\n",
         address.ip(),
         address.port(),
         file = file.display(),
@@ -82,12 +88,12 @@ fn oggfwd(host: &Host, password: &str, file: &Path) -> Option<Command> {
     Some(command)
 }
 
-/// ezstream, which sends `file` to `/test` once. Its configuration is that of version 1.
-fn ezstream(host: &Host, directory: &TempDir, password: &str, file: &Path) -> Command {
+/// ezstream, which sends `file` to `/test` once over `HTTP` or `ICY`. Its configuration is that of version 1.
+pub fn ezstream(host: &Host, directory: &TempDir, protocol: &str, password: &str, file: &Path) -> Command {
     let (address, file) = (host.sources(), file.display());
     let config = directory.path().join("ezstream.xml");
     let text = format!(
-        "<ezstream><servers><server><hostname>{}</hostname><port>{}</port><password>{password}</password>\
+        "<ezstream><servers><server><protocol>{protocol}</protocol><hostname>{}</hostname><port>{}</port><password>{password}</password>\
          <reconnect_attempts>1</reconnect_attempts></server></servers>\
          <streams><stream><mountpoint>/test</mountpoint><format>MP3</format></stream></streams>\
          <intakes><intake><type>file</type><filename>{file}</filename><stream_once>Yes</stream_once></intake>\
@@ -103,7 +109,7 @@ fn ezstream(host: &Host, directory: &TempDir, password: &str, file: &Path) -> Co
 
 /// Waits until the only source of `key` has ended, and wants its frames of `seconds` to be there, each once.
 #[track_caller]
-fn assert_kept<C: Codec>(host: &Host, key: &str, frames: Frames<C>, seconds: u64) {
+pub fn assert_kept<C: Codec>(host: &Host, key: &str, frames: Frames<C>, seconds: u64) {
     wait_for_sources(host, key, 0);
     let heard = || frames.scan(&listen(host, &format!("/{key}?pump=1000")).read_body());
     eventually(DEADLINE, || (heard().last == Some(count(seconds) - 1)).then_some(()));
@@ -112,7 +118,7 @@ fn assert_kept<C: Codec>(host: &Host, key: &str, frames: Frames<C>, seconds: u64
 
 /// Starts `encoder`, and wants a listener to hear its frames from the first on while it is on air.
 #[track_caller]
-fn assert_heard_live<C: Codec>(host: &Host, key: &str, frames: Frames<C>, encoder: Command) {
+pub fn assert_heard_live<C: Codec>(host: &Host, key: &str, frames: Frames<C>, encoder: Command) {
     let encoder = Process::start_group(encoder);
     wait_for_buffer(host, key, 1.0);
     let mut listener = listen(host, &format!("/{key}"));
@@ -152,7 +158,7 @@ fn a_listener_hears_the_frames_and_the_title_of_ezstream() {
     let host = Host::with_stream(json!({"meta_interval": 1000, "burst": 30}));
     // A file without tags is announced by its name.
     let file = write_audio(&directory, &format!("{TITLE}.mp3"), frames(), 3);
-    let mut encoder = Process::start(ezstream(&host, &directory, PASSWORD, &file));
+    let mut encoder = Process::start(ezstream(&host, &directory, "HTTP", PASSWORD, &file));
     wait_for_buffer(&host, "test", 1.0);
     let mut listener = listen_with(&host, "/test", &[("Icy-MetaData", "1")]);
     let mut reader = listener.icy_reader();
@@ -220,7 +226,7 @@ fn the_tone_and_the_title_of_liquidsoap_are_kept() {
     let host = titled();
     let file = directory.path().join("tone.wav");
     fs::write(&file, tone::wav(2)).unwrap();
-    let Some(command) = liquidsoap(&host, &directory, PASSWORD, &file) else { return };
+    let Some(command) = liquidsoap(&host, &directory, "http", PASSWORD, &file) else { return };
     succeed(command);
     wait_for_sources(&host, "test", 0);
     let heard = tone::hear(&decode(&directory, &pump_all(&host)));
@@ -258,9 +264,9 @@ fn a_wrong_password_is_what_encoders_complain_of() {
         (Some(ffmpeg(&host, "test", "wrong", &file, &[])), "Server returned 401 Unauthorized", 1),
         // It does not read the answer, and sees only that it is not heard.
         (Some(ffmpeg(&host, "test", "wrong", &file, &legacy)), "Error closing file icecast://", 1),
-        (Some(ezstream(&host, &directory, "wrong", &file)), "Login failed", 1),
+        (Some(ezstream(&host, &directory, "HTTP", "wrong", &file)), "Login failed", 1),
         (gstreamer(&host, "wrong", &file), "shout_open() failed: err=Login failed", 1),
-        (liquidsoap(&host, &directory, "wrong", &file), "refused: 401, Unauthorized", 3),
+        (liquidsoap(&host, &directory, "http", "wrong", &file), "refused: 401, Unauthorized", 3),
         (oggfwd(&host, "wrong", &file), "Login failed", 1),
     ];
     let started: Vec<_> = encoders

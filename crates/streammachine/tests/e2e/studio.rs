@@ -20,7 +20,7 @@ fn titled() -> Host {
 
 /// Waits for two seconds on `/test`, whose frames must be whole, and listens to them.
 #[track_caller]
-fn hear_two_seconds(host: &Host, directory: &TempDir) -> Heard {
+pub fn hear_two_seconds(host: &Host, directory: &TempDir) -> Heard {
     wait_for_buffer(host, "test", 2.5);
     tone::hear(&decode(directory, &pump_all(host)))
 }
@@ -65,14 +65,31 @@ impl Screen {
     }
 }
 
-/// BUTT, which sends what `card` hears to `/test`, with the title that is in a file.
-fn butt(
-    host: &Host,
-    directory: &TempDir,
-    card: &SoundCard,
-    screen: &Screen,
-    password: &str,
-) -> Option<Command> {
+/// A room with a screen and a sound card.
+pub struct Studio {
+    pub directory: TempDir,
+    card: SoundCard,
+    screen: Screen,
+}
+
+impl Studio {
+    /// None when there is no screen to be had.
+    pub fn start() -> Option<Self> {
+        let (directory, screen) = (TempDir::new().expect("a directory is made"), Screen::start()?);
+        let card = SoundCard::start(directory.path());
+        Some(Self { directory, card, screen })
+    }
+
+    /// What BUTT has logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("butt.log")).unwrap_or_default()
+    }
+}
+
+/// BUTT, which sends what the card hears to `/test`, with the title that is in a file. `server` is 0 for SHOUTcast, 1 for
+/// Icecast.
+pub fn butt(studio: &Studio, host: &Host, server: u8, password: &str) -> Option<Command> {
+    let Studio { directory, card, screen } = studio;
     let (mut command, address) = (program("butt")?, host.sources());
     let (song, log) = (directory.path().join("song.txt"), directory.path().join("butt.log"));
     fs::write(&song, format!("{TITLE}\n")).expect("a new directory takes a file");
@@ -80,7 +97,7 @@ fn butt(
         "[main]\nserver = s\nsrv_ent = s\nnum_of_srv = 1\nnum_of_icy = 0\nconnect_at_startup = 1\ngain = 1.0\n\
          check_for_update = 0\nsong_update = 1\nsong_path = {}\nlog_file = {}\n\
          [audio]\ndevice = default\nsamplerate = {}\nbitrate = 64\nchannel = 2\ncodec = mp3\n\
-         [s]\ntype = 1\nusr = source\nmount = test\naddress = {}\nport = {}\npassword = {password}\n",
+         [s]\ntype = {server}\nusr = source\nmount = test\naddress = {}\nport = {}\npassword = {password}\n",
         song.display(),
         log.display(),
         tone::SAMPLE_RATE_HZ,
@@ -119,27 +136,28 @@ fn a_wrong_password_is_what_darkice_complains_of() {
 
 #[test]
 fn the_sound_and_the_title_of_butt_are_heard() {
-    let directory = TempDir::new().unwrap();
-    let (host, card) = (titled(), SoundCard::start(directory.path()));
-    let Some(screen) = Screen::start() else { return };
-    let Some(command) = butt(&host, &directory, &card, &screen, PASSWORD) else { return };
+    let host = titled();
+    let Some(studio) = Studio::start() else { return };
+    let Some(command) = butt(&studio, &host, 1, PASSWORD) else { return };
     let _encoder = Process::start_group(command);
-    // It reads the card's pipe in pieces of its own, so what it takes from there is loud, but no clean tone.
-    let heard = hear_two_seconds(&host, &directory);
+    assert_butt_heard(&studio, &host);
+}
+
+/// It reads the card's pipe in pieces of its own, so what it takes from there is loud, but no clean tone.
+#[track_caller]
+pub fn assert_butt_heard(studio: &Studio, host: &Host) {
+    let heard = hear_two_seconds(host, &studio.directory);
     assert!(heard.seconds >= 2.0, "{heard:?}");
-    wait_for_title(&host);
+    wait_for_title(host);
 }
 
 /// It stays, with its complaint in its window and its log.
 #[test]
 fn a_wrong_password_is_what_butt_complains_of() {
-    let directory = TempDir::new().unwrap();
-    let (host, card) = (titled(), SoundCard::start(directory.path()));
-    let Some(screen) = Screen::start() else { return };
-    let Some(command) = butt(&host, &directory, &card, &screen, "wrong") else { return };
+    let host = titled();
+    let Some(studio) = Studio::start() else { return };
+    let Some(command) = butt(&studio, &host, 1, "wrong") else { return };
     let _encoder = Process::start_group(command);
-    let log = directory.path().join("butt.log");
-    let complaint = "connect: invalid user/password!";
-    eventually(DEADLINE, || fs::read_to_string(&log).is_ok_and(|log| log.contains(complaint)).then_some(()));
+    eventually(DEADLINE, || studio.log().contains("connect: invalid user/password!").then_some(()));
     assert_eq!(status(&host, "test")["rewind"]["buffer_length"], 0.0);
 }
