@@ -13,5 +13,7 @@ pub mod proc;
 pub mod process;
 pub mod programs;
 pub mod server;
+pub mod sound_card;
 pub mod source;
+pub mod tone;
 pub mod wait;

@@ -1,23 +1,24 @@
 //! A child process whose output is collected and that never outlives its test.
 
 use std::io::{BufRead as _, BufReader, Read};
-use std::os::unix::process::ExitStatusExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::wait::poll;
 
 /// Most bytes kept of each output; what comes later is read and dropped.
 const OUTPUT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// A running child; dropping it kills it.
+/// A running child; dropping it kills it, and the children of one started with [`Process::start_group`].
 #[derive(Debug)]
 pub struct Process {
     child: Child,
+    leads_group: bool,
     stdout: Output,
     stderr: Output,
 }
@@ -32,7 +33,16 @@ impl Process {
             started.unwrap_or_else(|error| panic!("cannot start {:?}: {error}", command.get_program()));
         let stdout = Output::collect(child.stdout.take().expect("stdout is piped"));
         let stderr = Output::collect(child.stderr.take().expect("stderr is piped"));
-        Self { child, stdout, stderr }
+        Self { child, leads_group: false, stdout, stderr }
+    }
+
+    /// The same in a process group of its own, for programs that start others: all of them end with it.
+    #[track_caller]
+    pub fn start_group(mut command: Command) -> Self {
+        command.process_group(0);
+        let mut process = Self::start(command);
+        process.leads_group = true;
+        process
     }
 
     /// Its process id.
@@ -77,6 +87,10 @@ impl Process {
 
     /// Kills it as a crash would, with SIGKILL, and waits; `None` when it ended in another way before.
     pub fn kill(&mut self) -> Option<i32> {
+        if self.leads_group {
+            // Fails only when nobody is left in it.
+            kill_process_group(Pid::from_child(&self.child), Signal::KILL).ok();
+        }
         // Fails only when it has ended.
         self.child.kill().ok();
         self.child.wait().ok().and_then(|status| status.signal())
@@ -165,6 +179,21 @@ mod tests {
         let pid = process.pid();
         drop(process);
         assert!(crate::proc::cpu_seconds(pid).is_err());
+    }
+
+    #[test]
+    fn a_group_ends_with_its_first_process() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "sleep 60 & echo $!; wait"]);
+        let process = Process::start_group(command);
+        let child = eventually(DEADLINE, || process.stdout().trim().parse::<u32>().ok());
+        assert!(crate::proc::cpu_seconds(child).is_ok());
+        drop(process);
+        // Whoever adopts it may take its time to bury it: a dead process has no command line any more.
+        eventually(DEADLINE, || {
+            let line = std::fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
+            line.is_empty().then_some(())
+        });
     }
 
     #[test]

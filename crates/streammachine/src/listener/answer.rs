@@ -25,7 +25,10 @@ pub fn headers(stream: &Stream, given: &Opened, cors: &Cors, origin: Option<&str
         ("x-content-type-options", "nosniff".to_owned()),
     ];
     headers.extend(cors.headers(origin));
-    station(&mut headers, stream, &config, format);
+    if given.content_length.is_none() {
+        station(&mut headers, stream, &config);
+    }
+    encoding(&mut headers, format);
     if let Some(length) = given.content_length {
         headers.push(("content-length", length.to_string()));
     }
@@ -43,8 +46,10 @@ pub fn headers(stream: &Stream, given: &Opened, cors: &Cors, origin: Option<&str
     headers
 }
 
-/// The `icy-*` headers. `icy-name` is always there: VLC asks for titles only then.
-fn station(headers: &mut Vec<Header>, stream: &Stream, config: &StreamConfig, format: Option<Format>) {
+/// The headers that say whose stream it is. `icy-name` is there whatever was asked for: VLC asks for titles only then. A
+/// span of a known length has none of them: VLC takes whatever has `icy-name` for a stream without an end, and asks for
+/// the span again and again, a thousand times a second.
+fn station(headers: &mut Vec<Header>, stream: &Stream, config: &StreamConfig) {
     let metadata = stream.log().metadata();
     let name = [config.name.as_deref(), Some(metadata.title.as_str())];
     let name = name.into_iter().flatten().find(|name| !name.is_empty()).unwrap_or(stream.key());
@@ -60,6 +65,10 @@ fn station(headers: &mut Vec<Header>, stream: &Stream, config: &StreamConfig, fo
     );
     headers.push(("icy-pub", if config.public { "1" } else { "0" }.to_owned()));
     facts(headers, &config.facts);
+}
+
+/// The headers that say how the audio is encoded.
+fn encoding(headers: &mut Vec<Header>, format: Option<Format>) {
     if let Some(format) = format {
         if format.bitrate_kbps > 0 {
             headers.push(("icy-br", format.bitrate_kbps.to_string()));

@@ -53,8 +53,8 @@ fn a_server_with_the_result_takes_the_encoders_and_serves_the_listeners() {
     assert_eq!(
         stderr,
         format!(
-            "note: {name}:6: /icecast/authentication/admin-password: the administrator is a user of the API, `/api`; \
-             Icecast's own pages under `/admin` are not there in this version\n\
+            "note: {name}:6: /icecast/authentication/admin-password: the administrator is a user of the API, `/api`, \
+             and of Icecast's requests under `/admin`; there are no pages\n\
              note: {name}:8: /icecast/listen-socket: listeners go on connecting to port 8000; encoders must be set to \
              port 8001, `source_port`\n\
              warning: {name}:9: /icecast/mount[1]/intro: is left out: nothing is played to a listener before the \
