@@ -20,14 +20,9 @@ use crate::harness::{
     wait_for_sources,
 };
 use crate::programs::{
-    ARTIST_AND_TITLE, TITLE, aac_frames, decode, ffmpeg, program, required, succeed, two_streams,
+    ARTIST_AND_TITLE, TITLE, aac_frames, decode, ffmpeg, program, required, succeed, titled, two_streams,
     wait_for_title, write_audio,
 };
-
-/// A server that sends many blocks of metadata.
-fn titled() -> Host {
-    Host::with_stream(json!({"meta_interval": 1000, "burst": 30}))
-}
 
 /// GStreamer, which sends `file` to `/test` in real time and sets the title from its tags.
 fn gstreamer(host: &Host, password: &str, file: &Path) -> Option<Command> {

@@ -30,14 +30,15 @@ fn titled() -> Host {
 /// Encodes a tone of ten seconds, each frame by itself, and sends it over and over, after five seconds of it at once.
 fn tone_on_air(host: &Host, directory: &TempDir) -> Process {
     let (wav, mp3) = (directory.path().join("tone.wav"), directory.path().join("tone.mp3"));
-    fs::write(&wav, tone::wav(10)).unwrap();
+    fs::write(&wav, tone::wav(10)).expect("a new directory takes a file");
     let mut encoder = required("ffmpeg");
     encoder.args(["-nostdin", "-loglevel", "error", "-i"]).arg(wav);
     encoder.args(["-c:a", "libmp3lame", "-b:a", "64k", "-reservoir", "0", "-write_xing", "0"]);
     encoder.args(["-id3v2_version", "0"]).arg(&mp3);
     succeed(encoder);
     let mut source = connect(host, SourceOptions::new("/test", PASSWORD));
-    source.send(&fs::read(&mp3).unwrap()[..frames().position(count(5)) as usize]).unwrap();
+    let audio = fs::read(&mp3).expect("ffmpeg has written its output");
+    source.send(&audio[..frames().position(count(5)) as usize]).expect("the server takes audio");
     source.close();
     wait_for_buffer(host, "test", 4.5);
     let source = Process::start_group(ffmpeg(host, "test", PASSWORD, &mp3, &[]));
@@ -54,7 +55,7 @@ fn start_both(
 ) -> Vec<(Process, PathBuf)> {
     let start = |(number, target): (usize, &&str)| {
         let home = directory.path().join(number.to_string());
-        fs::create_dir(&home).unwrap();
+        fs::create_dir(&home).expect("a new directory takes another");
         let file = home.join(name);
         Some((Process::start_group(command(host, target, &file)?), file))
     };
@@ -65,7 +66,7 @@ fn start_both(
 /// it must show `shown`.
 #[track_caller]
 fn assert_frames_written(shown: &str, command: impl Fn(&Host, &str, &Path) -> Option<Command>) {
-    let directory = TempDir::new().unwrap();
+    let directory = TempDir::new().expect("a directory is made");
     let host = titled();
     let _source = on_air(&host, 5);
     let bytes = frames().position(count(HEARD_SECONDS));
@@ -74,7 +75,7 @@ fn assert_frames_written(shown: &str, command: impl Fn(&Host, &str, &Path) -> Op
         player.kill();
         player.wait(DEADLINE);
         assert!(player.output().contains(shown), "no {shown} in {}", player.output());
-        let heard = frames().scan(&fs::read(&file).unwrap());
+        let heard = frames().scan(&fs::read(&file).expect("what was written is there"));
         assert!(heard.is_continuous() && heard.leading_bytes == 0, "{heard:?}");
     }
 }
@@ -82,7 +83,7 @@ fn assert_frames_written(shown: &str, command: impl Fn(&Host, &str, &Path) -> Op
 /// Runs players that decode to a WAV file, until [`HEARD_SECONDS`] of the tone are there. They must show `shown`.
 #[track_caller]
 fn assert_tone_decoded(shown: &str, command: impl Fn(&Host, &str, &Path) -> Option<Command>) {
-    let directory = TempDir::new().unwrap();
+    let directory = TempDir::new().expect("a directory is made");
     let host = titled();
     let _source = tone_on_air(&host, &directory);
     let heard = |file: &Path| tone::samples_of_wav(&fs::read(file).ok()?).map(tone::hear);

@@ -31,6 +31,11 @@ pub fn two_streams() -> Host {
     Host::start(json!({"streams": {"test": stream("mp3"), "aac": stream("aac")}}))
 }
 
+/// A server that sends many blocks of metadata.
+pub fn titled() -> Host {
+    Host::with_stream(json!({"meta_interval": 1000, "burst": 30}))
+}
+
 /// A file with the frames of `seconds`.
 pub fn write_audio<C: Codec>(directory: &TempDir, name: &str, frames: Frames<C>, seconds: u64) -> PathBuf {
     let path = directory.path().join(name);

@@ -3,7 +3,6 @@
 use std::fs;
 use std::process::Command;
 
-use serde_json::json;
 use tempfile::TempDir;
 use testkit::process::Process;
 use testkit::sound_card::{DEVICE, SoundCard};
@@ -11,12 +10,7 @@ use testkit::tone::{self, Heard};
 use testkit::wait::{DEADLINE, eventually};
 
 use crate::harness::{Host, PASSWORD, pump_all, status, wait_for_buffer};
-use crate::programs::{TITLE, decode, program, wait_for_title};
-
-/// A server that sends many blocks of metadata.
-fn titled() -> Host {
-    Host::with_stream(json!({"meta_interval": 1000, "burst": 30}))
-}
+use crate::programs::{TITLE, decode, program, titled, wait_for_title};
 
 /// Waits for two seconds on `/test`, whose frames must be whole, and listens to them.
 #[track_caller]
