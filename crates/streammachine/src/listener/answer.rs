@@ -25,7 +25,7 @@ pub fn headers(stream: &Stream, given: &Opened, cors: &Cors, origin: Option<&str
         ("x-content-type-options", "nosniff".to_owned()),
     ];
     headers.extend(cors.headers(origin));
-    if given.content_length.is_none() {
+    if !given.feed.has_end() {
         station(&mut headers, stream, &config);
     }
     encoding(&mut headers, format);
@@ -47,7 +47,7 @@ pub fn headers(stream: &Stream, given: &Opened, cors: &Cors, origin: Option<&str
 }
 
 /// The headers that say whose stream it is. `icy-name` is there whatever was asked for: VLC asks for titles only then. A
-/// span of a known length has none of them: VLC takes whatever has `icy-name` for a stream without an end, and asks for
+/// span has none of them: VLC takes whatever has `icy-name` for a stream without an end, and asks for
 /// the span again and again, a thousand times a second.
 fn station(headers: &mut Vec<Header>, stream: &Stream, config: &StreamConfig) {
     let metadata = stream.log().metadata();

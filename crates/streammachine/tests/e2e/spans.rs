@@ -66,6 +66,11 @@ fn ranges_that_are_not_for_parts_of_a_span_are_answered_whole() {
     let range = ("Range", "bytes=10-19");
     let length = frames().bytes(100..200).len().to_string();
     // Whether anything has changed since cannot be told.
+    let growing = get(&host, &format!("{}&end=9999999999999", target.split_once("&end=").unwrap().0), &[]);
+    assert_eq!(
+        (growing.status, growing.header("Content-Length"), growing.header("icy-name")),
+        (200, None, None)
+    );
     let since = get(&host, &target, &[range, ("If-Range", "\"x\"")]);
     assert_eq!((since.status, since.header("Content-Length")), (200, Some(length.as_str())));
     let head = ListenerClient::send(
