@@ -19,7 +19,7 @@ use wire::hls::{Container, HlsPath, HlsQuery, Init, Shape, multivariant};
 use wire::path::{Query, encode_target};
 use wire::range::{self, RangeAnswer};
 
-use crate::base::clock::{self, Clock, iso};
+use crate::base::clock::{self, Clock};
 use crate::hls::lines::extension;
 use crate::hls::playlist::Playlist;
 use crate::hls::segment::SegmentBody;
@@ -205,23 +205,20 @@ fn playlist_response(
     };
     let accepted = asked.header(header::ACCEPT_ENCODING).unwrap_or_default();
     let gzip = accepts_gzip(accepted);
-    let etag = if gzip { playlist.etag.replacen("\"", "\"z", 1) } else { playlist.etag.clone() };
-    let mut headers = HeaderMap::new();
-    let mut put = |name: header::HeaderName, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
-        }
-    };
-    put(header::CACHE_CONTROL, &format!("public, max-age={max_age}"));
-    put(header::ETAG, &etag);
-    put(header::VARY, "Accept-Encoding");
-    if asked.has_etag(&etag) {
+    let etag = if gzip { &playlist.gzip_etag } else { &playlist.etag };
+    let mut headers = HeaderMap::with_capacity(16);
+    if let Ok(value) = HeaderValue::from_str(&format!("public, max-age={max_age}")) {
+        headers.insert(header::CACHE_CONTROL, value);
+    }
+    headers.insert(header::ETAG, etag.clone());
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    if etag.to_str().is_ok_and(|etag| asked.has_etag(etag)) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    put(header::CONTENT_TYPE, PLAYLIST_TYPE);
-    put(header::HeaderName::from_static("x-content-start"), &iso(playlist.start));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PLAYLIST_TYPE));
+    headers.insert(header::HeaderName::from_static("x-content-start"), playlist.start.clone());
     if gzip {
-        put(header::CONTENT_ENCODING, "gzip");
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }
     let body = if gzip { playlist.gzip().clone() } else { playlist.text.clone() };
     (headers, body).into_response()

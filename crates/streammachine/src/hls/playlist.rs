@@ -7,11 +7,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use audio::{Codec, Time};
+use axum::http::HeaderValue;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use parking_lot::Mutex;
-use rewind::{LATE_US, Segment};
+use rewind::{LATE_US, Segment, Span};
 use wire::hls::{Container, HlsQuery, MediaHead, SKIP_TARGETS, Shape};
 
 use crate::base::clock::{self, iso};
@@ -42,11 +43,13 @@ pub struct Playlist {
     /// The text.
     pub text: Bytes,
     /// Changes when the text does.
-    pub etag: String,
+    pub etag: HeaderValue,
+    /// That of the compressed text.
+    pub gzip_etag: HeaderValue,
     /// Whether nothing will be added.
     pub is_closed: bool,
     /// Instant of its first sample.
-    pub start: Time,
+    pub start: HeaderValue,
     gzip: OnceLock<Bytes>,
 }
 
@@ -78,6 +81,8 @@ pub struct Playlists {
 #[derive(Debug)]
 struct State {
     container: Container,
+    /// What was in the log when the lines were last looked after, and the bounds that they were held to.
+    followed: Option<(Option<Span>, Duration, u64)>,
     lines: Lines,
     texts: HashMap<Text, Arc<Playlist>>,
 }
@@ -119,7 +124,8 @@ impl Playlist {
 impl Default for Playlists {
     fn default() -> Self {
         let [packed, fmp4, ts] = [Container::Packed, Container::Fmp4, Container::Ts].map(|container| {
-            Mutex::new(State { container, lines: Lines::new(container), texts: HashMap::new() })
+            let lines = Lines::new(container);
+            Mutex::new(State { container, followed: None, lines, texts: HashMap::new() })
         });
         Playlists { packed, fmp4, ts }
     }
@@ -167,6 +173,11 @@ impl Playlists {
 impl State {
     fn follow(&mut self, stream: &Stream) {
         let config = stream.config();
+        let now = Some((stream.log().span(), config.seconds, config.bytes_max()));
+        if self.followed == now {
+            return;
+        }
+        self.followed = now;
         let keep_us = i64::try_from(config.seconds.as_micros()).unwrap_or(i64::MAX);
         let first = stream.log().first_lasting_segment(keep_us, config.bytes_max());
         self.lines.follow(stream.log(), stream.key(), first);
@@ -252,6 +263,10 @@ impl State {
     }
 }
 
+fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).expect("numbers and dates are plain text")
+}
+
 /// Writes a playlist; with the initialisation segment of its first one where `mapped` names the stream.
 fn render(lines: &Lines, text: &Text, range: &Range<usize>, rule: &Rule, mapped: Option<&str>) -> Playlist {
     let (first, last) = (lines.get(range.start), lines.get(range.end - 1));
@@ -286,19 +301,15 @@ fn render(lines: &Lines, text: &Text, range: &Range<usize>, rule: &Rule, mapped:
         out.push_str("#EXT-X-ENDLIST\n");
     }
     let start_us = text.start_us.map_or(0, |start_us| start_us as i64);
+    let Text { first: first_seq, end, end_position, .. } = text;
+    let closed = u8::from(text.is_closed);
+    let etag = format!("{first_seq}-{end}-{end_position:x}-{closed}{skipped}-{start_us}");
     Playlist {
         text: out.into(),
-        etag: format!(
-            "\"{}-{}-{:x}-{}{}-{}\"",
-            text.first,
-            text.end,
-            text.end_position,
-            u8::from(text.is_closed),
-            skipped,
-            start_us
-        ),
+        etag: header_value(&format!("\"{etag}\"")),
+        gzip_etag: header_value(&format!("\"z{etag}\"")),
         is_closed: text.is_closed,
-        start: first.time.plus_micros(start_us),
+        start: header_value(&iso(first.time.plus_micros(start_us))),
         gzip: OnceLock::new(),
     }
 }
