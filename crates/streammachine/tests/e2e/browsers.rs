@@ -85,7 +85,7 @@ const watch = setInterval(() => {
 
 /// Opens `page` and waits until its console says all of `expected`; `failed` there is the end.
 #[track_caller]
-fn chromium(directory: &TempDir, options: &[String], page: &str, expected: &[&str]) {
+pub fn chromium(directory: &TempDir, options: &[String], page: &str, expected: &[&str]) {
     let mut command = required("chromium");
     command.args(CHROMIUM).args(options).arg(page);
     // Its profile, and what it writes elsewhere, goes with the directory.

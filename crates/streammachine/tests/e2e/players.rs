@@ -105,7 +105,7 @@ fn wget_writes_whole_frames_in_a_row() {
 }
 
 /// VLC, which writes what it plays to `file`.
-fn vlc(host: &Host, target: &str, file: &Path) -> Option<Command> {
+pub fn vlc(host: &Host, target: &str, file: &Path) -> Option<Command> {
     let mut command = program("cvlc")?;
     command.args(["--no-color", "-vv", "--play-and-exit"]);
     command.arg(format!("http://{}{target}", host.listeners())).arg("--sout");
