@@ -121,14 +121,8 @@ fn chromium_plays_aac_in_every_container() {
         PLAYERS.replace("ADDRESS", &host.listeners().to_string()).replace("TARGETS", &format!("{targets:?}"));
     let file = directory.path().join("page.html");
     fs::write(&file, html).unwrap();
-    let expected = targets.map(|target| format!("played {target}"));
-    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
-    // The shorter texts are parts of the longer ones, so each line is looked for with its end.
-    let lines: Vec<String> = expected.iter().map(|text| format!("{text}\"")).collect();
-    chromium(
-        &directory,
-        &[],
-        &format!("file://{}", file.display()),
-        &lines.iter().map(String::as_str).collect::<Vec<_>>(),
-    );
+    // The first is a part of the others: each is looked for with its end.
+    let played = targets.map(|target| format!("played {target}\""));
+    let expected = played.each_ref().map(String::as_str);
+    chromium(&directory, &[], &format!("file://{}", file.display()), &expected);
 }
