@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use audio::{Codec, Format};
+use audio::{Codec, Format, container};
 use rewind::Segment;
 use wire::hls::Variant;
 use wire::path::encode_target;
@@ -58,10 +58,8 @@ fn measure(segments: &[Segment]) -> (u64, u64) {
     (peak.unwrap_or(0) * (100 + MARGIN_PERCENT) / 100, rate(bytes, micros))
 }
 
-/// The codec as RFC 6381 names it. Of MP3 the players know no other name than this one.
+/// The codec as RFC 6381 names it: of the audio, else of what is expected.
 fn codecs(expected: Codec, format: Option<Format>) -> String {
-    match format.map_or(expected, |format| format.codec) {
-        Codec::Mp3 => "mp4a.40.34".to_owned(),
-        Codec::Aac => format!("mp4a.40.{}", format.map_or(2, |format| format.profile)),
-    }
+    let usual = if expected == Codec::Mp3 { "mp4a.40.34" } else { "mp4a.40.2" };
+    format.and_then(|format| container::codecs(&format)).unwrap_or_else(|| usual.to_owned())
 }
