@@ -38,6 +38,9 @@ const BLOCKS_PER_STREAM: u64 = 160;
 /// How long sources may take to end, and streams to write what they hold, when the server ends.
 const FINISH_TIME: Duration = Duration::from_secs(2);
 
+/// Kept HTTP connections that need no listener's seat; a part of the descriptors that are left alone.
+const HTTP_RESERVE: usize = 64;
+
 /// Sockets that listen, before anything is served.
 struct Ports {
     listeners: TcpListener,
@@ -52,6 +55,9 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let clock = Clock::start();
     let limit = descriptors::raise_limit();
     let budget = Budget::divide(limit, BLOCKS_PER_STREAM * settings.streams.len() as u64);
+    if settings.behind_proxy && settings.users.is_empty() {
+        tracing::warn!("behind a proxy the API and the admin requests need a user: there is none in `users`");
+    }
     let ports = open_ports(&settings)?;
     let mounts = start_mounts(&settings, clock);
     let streams = start_streams(&settings, &mounts, clock).await?;
@@ -90,6 +96,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         admin,
         door: Arc::clone(&door),
         audience,
+        http_reserve: Arc::new(Semaphore::new(HTTP_RESERVE)),
         roster,
         delivery,
         cors: settings.cors.clone(),
@@ -213,7 +220,12 @@ async fn start_streams(
 }
 
 fn access(settings: &Settings) -> Access {
-    if settings.require_auth { Access::Users(settings.users.clone()) } else { Access::Loopback }
+    // Behind a proxy everybody comes from this machine.
+    if settings.require_auth || settings.behind_proxy {
+        Access::Users(settings.users.clone())
+    } else {
+        Access::Loopback
+    }
 }
 
 /// Tells on standard output where to listen and where to send, for people and for programs that started us.

@@ -92,7 +92,9 @@ impl HlsPath {
                 return Some(HlsPath::Init { key: key.to_owned(), init });
             }
             let (seq, extension) = name.split_once('.')?;
-            let is_number = !seq.is_empty() && seq.bytes().all(|byte| byte.is_ascii_digit());
+            // Only one name for each.
+            let is_number =
+                seq.bytes().all(|byte| byte.is_ascii_digit()) && (seq == "0" || !seq.starts_with('0'));
             let seq = is_number.then(|| seq.parse().ok())??;
             return Some(HlsPath::Segment { key: key.to_owned(), seq, extension: extension.to_owned() });
         }
@@ -396,6 +398,7 @@ mod tests {
             ("/test/ts/x.mp3", None),
             ("/test/ts/.mp3", None),
             ("/test/ts/+1.mp3", None),
+            ("/test/ts/01.mp3", None),
             ("/test/ts/1", None),
             ("/test/ts/18446744073709551616.mp3", None),
             ("/test", None),

@@ -59,6 +59,6 @@ impl Admin {
 
     /// Waits after a wrong password from `ip`, the longer the more there were.
     async fn slow_down(&self, ip: IpAddr) {
-        tokio::time::sleep(self.throttle.failed(ip, self.clock.mono())).await;
+        self.throttle.punish(ip, self.clock.mono()).await;
     }
 }

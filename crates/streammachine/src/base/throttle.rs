@@ -1,7 +1,7 @@
 //! Slows down guessing: after some wrong passwords from one address, its answers come later and later.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use audio::Mono;
@@ -15,6 +15,8 @@ const STEP: Duration = Duration::from_millis(500);
 const DELAY_MAX: Duration = Duration::from_secs(5);
 /// An address is forgiven after so long without a wrong password.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(600);
+/// Wrong passwords from one address whose answers may wait at once; more are not even looked at.
+const WAITING_MAX: u32 = 8;
 /// Addresses remembered; beyond that the longest forgiven ones are forgotten first.
 const ADDRESSES_MAX: usize = 4096;
 
@@ -22,6 +24,22 @@ const ADDRESSES_MAX: usize = 4096;
 #[derive(Debug, Default)]
 pub struct Throttle {
     failures: Mutex<HashMap<IpAddr, Failures>>,
+    waiting: Mutex<HashMap<IpAddr, u32>>,
+}
+
+/// An answer that waits.
+struct Waiting<'a>(&'a Throttle, IpAddr);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.0.waiting.lock();
+        if let Some(count) = waiting.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                waiting.remove(&self.1);
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +49,27 @@ struct Failures {
 }
 
 impl Throttle {
-    /// Notes a wrong password from `ip` and tells how long its answer should wait.
-    pub fn failed(&self, ip: IpAddr, now: Mono) -> Duration {
+    /// Notes a wrong password from `ip`, and waits before it is answered: the longer, the more there were.
+    pub async fn punish(&self, ip: IpAddr, now: Mono) {
+        let delay = self.failed(ip, now);
+        if !delay.is_zero() {
+            let _waiting = self.enter(ip);
+            tokio::time::sleep(delay).await;
+        }
+    }
+
+    fn enter(&self, ip: IpAddr) -> Waiting<'_> {
+        *self.waiting.lock().entry(network(ip)).or_default() += 1;
+        Waiting(self, network(ip))
+    }
+
+    /// True if so many answers to `ip` wait that no further password is looked at.
+    pub fn is_crowded(&self, ip: IpAddr) -> bool {
+        self.waiting.lock().get(&network(ip)).is_some_and(|&count| count >= WAITING_MAX)
+    }
+
+    fn failed(&self, ip: IpAddr, now: Mono) -> Duration {
+        let ip = network(ip);
         let mut all = self.failures.lock();
         if all.len() >= ADDRESSES_MAX && !all.contains_key(&ip) {
             forget(&mut all, now);
@@ -47,7 +84,15 @@ impl Throttle {
 
     /// A right password clears the address.
     pub fn succeeded(&self, ip: IpAddr) {
-        self.failures.lock().remove(&ip);
+        self.failures.lock().remove(&network(ip));
+    }
+}
+
+/// What one subscriber is given: an IPv4 address, or the first 64 bits of IPv6.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
+        ip @ IpAddr::V4(_) => ip,
     }
 }
 
@@ -88,6 +133,21 @@ mod tests {
         }
         throttle.succeeded(IP);
         assert!(throttle.failed(IP, Mono(22)).is_zero());
+    }
+
+    #[test]
+    fn few_answers_to_one_network_wait_at_once() {
+        let throttle = Throttle::default();
+        let [one, other, next] =
+            ["2001:db8::1", "2001:db8::2:1", "2001:db8:0:1::1"].map(|ip| ip.parse::<IpAddr>().unwrap());
+        let waiting: Vec<_> = (1..WAITING_MAX).map(|_| throttle.enter(one)).collect();
+        assert!(!throttle.is_crowded(one));
+        let last = throttle.enter(other);
+        assert!(throttle.is_crowded(one) && throttle.is_crowded(other) && !throttle.is_crowded(next));
+        drop(last);
+        assert!(!throttle.is_crowded(one));
+        drop(waiting);
+        assert!(throttle.waiting.lock().is_empty());
     }
 
     #[test]

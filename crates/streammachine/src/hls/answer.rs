@@ -24,10 +24,10 @@ use crate::hls::lines::extension;
 use crate::hls::playlist::Playlist;
 use crate::hls::segment::SegmentBody;
 use crate::hls::{Hls, group};
-use crate::listener::Audience;
 use crate::stream::Stream;
 use crate::stream::registry::Registry;
 
+const NO_MP3_IN_FMP4: &str = "no player takes MP3 in fragmented MP4; use container=ts or none\n";
 const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 /// A reload that waits is answered at the latest after so many target durations.
 const BLOCK_TARGETS: u32 = 3;
@@ -47,8 +47,6 @@ pub struct Context<'a> {
     pub clock: &'a Clock,
     /// Zone of times of day without one.
     pub zone: &'a TimeZone,
-    /// Seats, of which a reload that waits takes one.
-    pub audience: &'a Arc<Audience>,
 }
 
 /// A request, as far as it matters here.
@@ -150,20 +148,20 @@ fn canonical(asked: &Asked<'_>, query: &HlsQuery) -> String {
 async fn media(context: &Context<'_>, asked: &Asked<'_>, stream: &Arc<Stream>, query: &HlsQuery) -> Response {
     let is_mp3 = stream.log().format().is_some_and(|format| format.codec == Codec::Mp3);
     if query.container == Container::Fmp4 && is_mp3 {
-        let text = "no player takes MP3 in fragmented MP4; use container=ts or none\n";
-        return (StatusCode::BAD_REQUEST, text).into_response();
+        return (StatusCode::BAD_REQUEST, NO_MP3_IN_FMP4).into_response();
     }
     let rule = context.hls.rule(asked.agent(query));
     let playlists = context.hls.playlists(stream);
-    let is_open = matches!(query.shape, Shape::Live { .. } | Shape::Since(_));
+    let is_open = !matches!(query.shape, Shape::Delay { .. });
+    let mut is_awaited = false;
     if let Some(wanted) = query.blocks_for.filter(|_| is_open) {
         let last = playlists.last(stream).unwrap_or(0);
         if wanted > last + BLOCK_AHEAD {
             let text = format!("segment {wanted} is too far ahead of the newest, {last}\n");
             return (StatusCode::BAD_REQUEST, text).into_response();
         }
-        // A reload that waits holds a connection, as a listener does.
-        let Some(_seat) = context.audience.seat() else { return unavailable() };
+        // Too many that wait: this one is answered with what is there.
+        let held = context.hls.held.try_acquire();
         let wait = async {
             loop {
                 let grown = stream.segment_began();
@@ -173,12 +171,19 @@ async fn media(context: &Context<'_>, asked: &Asked<'_>, stream: &Arc<Stream>, q
                 grown.await;
             }
         };
-        if timeout(rule.target * BLOCK_TARGETS, wait).await.is_err() {
-            return unavailable();
+        if held.is_ok() {
+            if timeout(rule.target * BLOCK_TARGETS, wait).await.is_err() {
+                return unavailable();
+            }
+            is_awaited = true;
         }
     }
     match playlists.get(stream, query, &rule, context.clock.now().wall) {
-        Ok(playlist) => playlist_response(asked, &playlist, rule.target, query.blocks_for.is_some()),
+        Ok(playlist) => {
+            // What is shown depends on the player only if it says so in its header.
+            let varies = context.hls.depends_on_agent() && query.ua.is_none();
+            playlist_response(asked, &playlist, rule.target, is_awaited, varies)
+        }
         Err(missing) => {
             let age = format!("max-age={}", rule.target.as_secs().max(1));
             (StatusCode::NOT_FOUND, [(header::CACHE_CONTROL, age)], format!("{missing}\n")).into_response()
@@ -196,6 +201,7 @@ fn playlist_response(
     playlist: &Playlist,
     target: Duration,
     has_blocked: bool,
+    varies: bool,
 ) -> Response {
     let target_s = target.as_secs().max(1);
     let max_age = match (playlist.is_closed, has_blocked) {
@@ -211,7 +217,8 @@ fn playlist_response(
         headers.insert(header::CACHE_CONTROL, value);
     }
     headers.insert(header::ETAG, etag.clone());
-    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    let vary = if varies { "Accept-Encoding, User-Agent" } else { "Accept-Encoding" };
+    headers.insert(header::VARY, HeaderValue::from_static(vary));
     if etag.to_str().is_ok_and(|etag| asked.has_etag(etag)) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
@@ -247,9 +254,13 @@ fn group(context: &Context<'_>, asked: &Asked<'_>, name: &str, query: &HlsQuery)
         pairs.push(("session_id".to_owned(), session));
     }
     let streams = context.streams.all();
-    let variants = group::variants(context.hls, &streams, name, asked.agent(query), &pairs);
-    if variants.is_empty() {
+    let members = group::members(&streams, name);
+    if members.is_empty() {
         return None;
+    }
+    let variants = group::variants(context.hls, &members, query.container, asked.agent(query), &pairs);
+    if variants.is_empty() {
+        return Some((StatusCode::BAD_REQUEST, NO_MP3_IN_FMP4).into_response());
     }
     let headers = [(header::CONTENT_TYPE, PLAYLIST_TYPE), (header::CACHE_CONTROL, "private, no-store")];
     Some((headers, multivariant(&variants)).into_response())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use audio::{Codec, Format, container};
 use rewind::Segment;
-use wire::hls::Variant;
+use wire::hls::{Container, Variant};
 use wire::path::encode_target;
 
 use crate::hls::Hls;
@@ -12,31 +12,47 @@ use crate::stream::Stream;
 
 /// What is told in place of a bandwidth while there is nothing to measure, in bits per second.
 const BANDWIDTH_UNKNOWN: u64 = 192_000;
+/// What a segment of a transport stream has besides its audio at most: tables, and stuffing up to a multiple of 16 packets.
+const TS_BYTES: u64 = 4096;
 /// Part of the largest segment that is added to its bandwidth, in percent.
 const MARGIN_PERCENT: u64 = 10;
 
-/// The streams of the group `name`, or the one stream of that key, from the lowest bandwidth on.
+/// The streams of the group `name`, or the one stream of that key.
+pub fn members(streams: &[Arc<Stream>], name: &str) -> Vec<Arc<Stream>> {
+    let in_group = |stream: &&Arc<Stream>| stream.config().group.as_deref() == Some(name);
+    let members: Vec<_> = streams.iter().filter(in_group).cloned().collect();
+    if members.is_empty() {
+        return streams.iter().filter(|stream| stream.key() == name).cloned().collect();
+    }
+    members
+}
+
+/// `members` as variants in `container`, from the lowest bandwidth on, without those that it cannot hold.
 pub fn variants(
     hls: &Hls,
-    streams: &[Arc<Stream>],
-    name: &str,
+    members: &[Arc<Stream>],
+    container: Container,
     agent: &str,
     pairs: &[(String, String)],
 ) -> Vec<Variant> {
-    let is_member = |stream: &&Arc<Stream>| stream.config().group.as_deref() == Some(name);
-    let mut members: Vec<_> = streams.iter().filter(is_member).collect();
-    if members.is_empty() {
-        members = streams.iter().filter(|stream| stream.key() == name).collect();
-    }
-    let mut variants: Vec<_> = members.iter().map(|stream| variant(hls, stream, agent, pairs)).collect();
+    let codec = |stream: &Stream| stream.log().format().map_or(stream.config().format, |format| format.codec);
+    let fits = |stream: &&Arc<Stream>| container != Container::Fmp4 || codec(stream) == Codec::Aac;
+    let mut variants: Vec<_> =
+        members.iter().filter(fits).map(|stream| variant(hls, stream, container, agent, pairs)).collect();
     variants.sort_by_key(|variant| variant.bandwidth);
     variants
 }
 
-fn variant(hls: &Hls, stream: &Stream, agent: &str, pairs: &[(String, String)]) -> Variant {
+fn variant(
+    hls: &Hls,
+    stream: &Stream,
+    container: Container,
+    agent: &str,
+    pairs: &[(String, String)],
+) -> Variant {
     let config = stream.config();
     let segments = hls.playlists(stream).shown(stream, &hls.rule(agent));
-    let (peak, average) = measure(&segments);
+    let (peak, average) = measure(&segments, container);
     let format = stream.log().format();
     let known = format.map_or(0, |format| u64::from(format.bitrate_kbps) * 1000);
     let told = [config.bandwidth, peak, known, BANDWIDTH_UNKNOWN];
@@ -50,10 +66,15 @@ fn variant(hls: &Hls, stream: &Stream, agent: &str, pairs: &[(String, String)]) 
 }
 
 /// Bits per second of the largest segment with a margin, and of all of them; 0 without any.
-fn measure(segments: &[Segment]) -> (u64, u64) {
+fn measure(segments: &[Segment], container: Container) -> (u64, u64) {
+    // A transport stream has headers in each packet, and fills up its packets.
+    let wrapped = |segment: &Segment| match container {
+        Container::Packed | Container::Fmp4 => segment.bytes,
+        Container::Ts => segment.bytes + segment.bytes / 16 + TS_BYTES,
+    };
     let rate = |bytes: u64, micros: u64| (bytes * 8_000_000).checked_div(micros).unwrap_or(0);
-    let peak = segments.iter().map(|segment| rate(segment.bytes, segment.duration_us())).max();
-    let bytes = segments.iter().map(|segment| segment.bytes).sum();
+    let peak = segments.iter().map(|segment| rate(wrapped(segment), segment.duration_us())).max();
+    let bytes = segments.iter().map(wrapped).sum();
     let micros = segments.iter().map(Segment::duration_us).sum();
     (peak.unwrap_or(0) * (100 + MARGIN_PERCENT) / 100, rate(bytes, micros))
 }

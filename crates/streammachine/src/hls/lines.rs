@@ -115,6 +115,11 @@ impl Lines {
         }
     }
 
+    /// Microseconds of the longest segment; 0 without any.
+    pub fn longest_us(&self) -> u64 {
+        self.lines.iter().map(|line| line.segment.duration_us()).max().unwrap_or(0)
+    }
+
     /// How many segments.
     pub fn len(&self) -> usize {
         self.lines.len()

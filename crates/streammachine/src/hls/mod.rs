@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use regex::Regex;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::stream::Stream;
@@ -25,6 +26,9 @@ use playlist::{Playlists, Rule};
 
 /// What a player that is not given the whole playlist is shown.
 const SHORT_WINDOW: Duration = Duration::from_secs(120);
+
+/// Reloads that wait at once: each is a connection and a timer.
+const HELD_MAX: usize = 4096;
 
 /// What is set of HTTP Live Streaming.
 #[derive(Clone, Debug)]
@@ -42,12 +46,18 @@ pub struct HlsConfig {
 pub struct Hls {
     config: HlsConfig,
     playlists: Mutex<HashMap<Uuid, Arc<Playlists>>>,
+    /// Reloads that may wait for a segment at once.
+    held: Semaphore,
 }
 
 impl Hls {
     /// Playlists as `config` says.
     pub fn new(config: HlsConfig) -> Self {
-        Hls { config, playlists: Mutex::default() }
+        Hls { config, playlists: Mutex::default(), held: Semaphore::new(HELD_MAX) }
+    }
+
+    fn depends_on_agent(&self) -> bool {
+        self.config.full_index.is_some()
     }
 
     fn playlists(&self, stream: &Stream) -> Arc<Playlists> {

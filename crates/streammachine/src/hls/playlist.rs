@@ -107,6 +107,8 @@ struct Selected {
     is_closed: bool,
     /// Where to start, if the playlist says so.
     start: Option<Time>,
+    /// Whether it grows with the stream, so that the next segment can be waited for.
+    grows: bool,
 }
 
 impl Playlist {
@@ -194,7 +196,10 @@ impl State {
         let (Some(first), Some(last)) = (lines.get(0), lines.last()) else { return Err(Missing::NoData) };
         let outside = Missing::Outside { oldest: first.time, newest: last.end_time };
         match query.shape {
-            Shape::Live { window } => self.live(lines.len(), window.or(rule.window)),
+            Shape::Live { window } => {
+                let selected = self.live(lines.len(), window.or(rule.window))?;
+                Ok(Selected { grows: true, ..selected })
+            }
             Shape::Delay { delay, window } => {
                 let delay_us = i64::try_from(delay.as_micros()).unwrap_or(i64::MAX);
                 let end = lines.ending_after(Time(now.0.saturating_sub(delay_us)));
@@ -207,10 +212,10 @@ impl State {
                 if query.strict && !is_there {
                     return Err(outside);
                 }
-                if from == lines.len() {
-                    return self.live(lines.len(), rule.window);
-                }
-                Ok(Selected { range: from..lines.len(), is_closed: false, start: is_there.then_some(start) })
+                // One that starts just now is as long as a live playlist must be, and tells where to start.
+                let from = from.min(lines.len().saturating_sub(SEGMENTS_MIN));
+                let start = is_there.then_some(start);
+                Ok(Selected { range: from..lines.len(), is_closed: false, start, grows: true })
             }
             Shape::Between(start, end) => {
                 let (start, end) = (clock::time(start), clock::time(end));
@@ -221,7 +226,7 @@ impl State {
                 let late_us = LATE_US + 2 * rule.target.as_micros() as i64;
                 let is_closed = last.end_time >= end || now >= end.plus_micros(late_us);
                 let start = (start >= first.time).then_some(start);
-                Ok(Selected { range, is_closed, start: start.filter(|_| !is_closed) })
+                Ok(Selected { range, is_closed, start: start.filter(|_| !is_closed), grows: !is_closed })
             }
         }
     }
@@ -233,7 +238,7 @@ impl State {
             return Err(Missing::NoData);
         }
         let from = self.window_start(last.end_time, window).min(end - SEGMENTS_MIN);
-        Ok(Selected { range: from..end, is_closed: false, start: None })
+        Ok(Selected { range: from..end, is_closed: false, start: None, grows: false })
     }
 
     fn text(&mut self, selected: &Selected, skip: bool, rule: &Rule, key: &str) -> Arc<Playlist> {
@@ -246,7 +251,7 @@ impl State {
             end: last.seq.0,
             end_position: last.end.0,
             is_closed: selected.is_closed,
-            can_block: !selected.is_closed && range.end == lines.len(),
+            can_block: selected.grows,
             skip,
             start_us,
         };
@@ -271,7 +276,9 @@ fn header_value(text: &str) -> HeaderValue {
 fn render(lines: &Lines, text: &Text, range: &Range<usize>, rule: &Rule, mapped: Option<&str>) -> Playlist {
     let (first, last) = (lines.get(range.start), lines.get(range.end - 1));
     let (Some(first), Some(last)) = (first, last) else { unreachable!("a selection is never empty") };
-    let target_s = rule.target.as_secs() + u64::from(rule.target.subsec_nanos() > 0);
+    // Segments of an earlier run may be longer than is set now.
+    let set_s = rule.target.as_secs() + u64::from(rule.target.subsec_nanos() > 0);
+    let target_s = set_s.max((lines.longest_us() + 500_000) / 1_000_000);
     let skip_us = (SKIP_TARGETS * target_s * 1_000_000) as i64;
     let length_us = last.end_time.micros_since(first.time);
     let can_skip = text.can_block && length_us > (SKIP_FROM_TARGETS * target_s * 1_000_000) as i64;
@@ -302,8 +309,8 @@ fn render(lines: &Lines, text: &Text, range: &Range<usize>, rule: &Rule, mapped:
     }
     let start_us = text.start_us.map_or(0, |start_us| start_us as i64);
     let Text { first: first_seq, end, end_position, .. } = text;
-    let closed = u8::from(text.is_closed);
-    let etag = format!("{first_seq}-{end}-{end_position:x}-{closed}{skipped}-{start_us}");
+    let kind = u8::from(text.is_closed) + 2 * u8::from(text.can_block);
+    let etag = format!("{first_seq}-{end}-{end_position:x}-{kind}-{skipped}-{start_us}-{target_s}");
     Playlist {
         text: out.into(),
         etag: header_value(&format!("\"{etag}\"")),

@@ -10,6 +10,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use wire::head::{Head, Protocol};
+use wire::metadata::Dialect;
 use wire::path::split_target;
 use wire::source::{SourceRequest, answers, classify};
 
@@ -79,7 +80,9 @@ impl Connection {
         }
         match classify(&request.head) {
             // Users of the API are answered as Icecast's administrator is.
-            SourceRequest::Metadata(_) if self.app.admin.knows(request.head.header("authorization")) => {}
+            SourceRequest::Metadata(asked)
+                if asked.dialect == Dialect::Icecast
+                    && self.app.admin.knows(request.head.header("authorization")) => {}
             SourceRequest::Metadata(_) | SourceRequest::MetadataForm => {
                 return self.app.door.take_metadata(socket, peer, request).await;
             }
@@ -129,6 +132,10 @@ impl Connection {
 
     /// Lets the HTTP server have the connection.
     async fn hand_on(self, socket: TcpStream, peer: SocketAddr, request: Request) {
+        let Some(_place) = self.app.http_place() else {
+            let short = Short::new(503, "Too many connections.\n").with([("retry-after", "30".to_owned())]);
+            return answer_and_close(socket, &short.encode(is_http10(&request.head))).await;
+        };
         serve_http(socket, peer, request, self.routes, true).await;
     }
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use regex::RegexSet;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wire::instant;
 use wire::listen::{ListenPath, ListenQuery};
 use wire::path::split_target;
@@ -26,7 +27,7 @@ use crate::hls::{self, Hls};
 use crate::listener::delivery::Delivery;
 use crate::listener::opening::{Opened, Refused, open};
 use crate::listener::roster::{Roster, Who};
-use crate::listener::{Audience, Hearing, answer};
+use crate::listener::{Audience, Hearing, Seat, answer};
 use crate::mount::door::Door;
 use crate::stream::Stream;
 use crate::stream::registry::Registry;
@@ -46,6 +47,8 @@ pub struct App {
     pub audience: Arc<Audience>,
     /// Who is listening.
     pub roster: Arc<Roster>,
+    /// Connections that the HTTP server may have when all seats are taken: the API must answer then, too.
+    pub http_reserve: Arc<Semaphore>,
     /// The fast path.
     pub delivery: Arc<Delivery>,
     /// The rule for pages of other origins.
@@ -101,6 +104,14 @@ pub enum Answer {
     Short(Short),
 }
 
+/// What a connection of the HTTP server holds, given back when dropped.
+#[derive(Debug)]
+#[expect(dead_code, reason = "they are held, not read")]
+enum HttpPlace {
+    Reserved(OwnedSemaphorePermit),
+    Seat(Seat),
+}
+
 /// A short answer in plain text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Short {
@@ -135,14 +146,14 @@ impl App {
         })
     }
 
+    /// A place for a connection that the HTTP server keeps: of those set aside, else a listener's.
+    fn http_place(&self) -> Option<HttpPlace> {
+        let reserved = Arc::clone(&self.http_reserve).try_acquire_owned().ok().map(HttpPlace::Reserved);
+        reserved.or_else(|| self.audience.seat().map(HttpPlace::Seat))
+    }
+
     fn hls_context(&self) -> hls::answer::Context<'_> {
-        hls::answer::Context {
-            hls: &self.hls,
-            streams: &self.streams,
-            clock: &self.clock,
-            zone: &self.zone,
-            audience: &self.audience,
-        }
+        hls::answer::Context { hls: &self.hls, streams: &self.streams, clock: &self.clock, zone: &self.zone }
     }
 
     /// Who makes a request with these headers over a connection from `peer`.

@@ -86,7 +86,7 @@ pub fn open(stream: &Arc<Stream>, query: &ListenQuery, icy: bool, clock: &Clock)
         // Between two instants of the past there is always the same, as long as it is kept.
         has_parts: request.pace == Pace::Unpaced && query.pump.is_none() && feed.clamped().is_none(),
         part: None,
-        content_start: feed.first(),
+        content_start: feed.first().filter(|_| feed.content_length() != Some(0)),
         behind: feed.behind(),
         metaint: request.metaint,
         feed,

@@ -12,6 +12,8 @@ use crate::mount::Mount;
 use crate::mount::registry::Registry;
 
 /// A mount that is asked for under another name is suggested if its name is at most this far from that one.
+/// Bytes of the longest path that may be a mistyped key: a key has 64 at most.
+const PATH_BYTES_MAX: usize = 100;
 const TYPOS_MAX: usize = 2;
 
 /// Who was let in where.
@@ -206,7 +208,9 @@ fn wrong_password(mount: Arc<Mount>, user: &str) -> Denied {
 
 fn no_mount(mounts: &Registry, path: &str) -> Denied {
     let wanted = path.to_ascii_lowercase();
-    let near = mounts.all().into_iter().map(|mount| {
+    // What is longer than any key is no mistyped one.
+    let all = if wanted.len() <= PATH_BYTES_MAX { mounts.all() } else { Vec::new() };
+    let near = all.into_iter().map(|mount| {
         let path = mount.path();
         (strsim::damerau_levenshtein(&path.to_ascii_lowercase(), &wanted), path)
     });

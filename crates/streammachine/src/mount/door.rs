@@ -27,7 +27,7 @@ use crate::base::task;
 use crate::base::throttle::Throttle;
 use crate::mount::Mount;
 use crate::mount::admission::Denied;
-use crate::mount::history::{Asked, History, Protocol};
+use crate::mount::history::{self, Asked, History, Protocol};
 use crate::mount::reception::Reception;
 use crate::mount::registry::Registry;
 use crate::source::reader::{self, Body, Limits};
@@ -151,12 +151,12 @@ impl Door {
     /// Logs and remembers a refused source, and waits before it is answered: the longer, the more wrong passwords came
     /// from its address.
     async fn refuse(&self, asked: Asked, denied: &Denied) {
-        let reason = denied.refusal.to_string();
+        let reason = history::cut(&denied.refusal.to_string());
         let history = self.history_of(denied.mount.as_deref());
         let (peer, now) = (asked.peer, self.clock.now());
         tracing::info!(%peer, mount = asked.mount, user = asked.user, reason, "source refused");
         history.refused(asked, reason, now.wall);
-        tokio::time::sleep(self.throttle.failed(peer.ip(), now.mono)).await;
+        self.throttle.punish(peer.ip(), now.mono).await;
     }
 
     /// Remembers a source that has sent no password: the first try of libshout, on purpose.

@@ -127,19 +127,20 @@ fn is_of(name: &str, known: &str) -> bool {
     name == known || known.ends_with('-') && name.starts_with(known)
 }
 
-fn cut(text: &str) -> String {
+/// `text` without control characters, and no longer than is remembered.
+pub fn cut(text: &str) -> String {
     clean(&text.chars().take(CHARACTERS_MAX).collect::<String>())
 }
 
 impl History {
     /// Remembers one that was refused. Encoders try again and again: the same from the same address only counts up.
     pub fn refused(&self, asked: Asked, reason: String, now: Time) {
-        self.add(Record { provisional: false, ..record(asked, Outcome::Refused(reason), now) });
+        self.add(Record { provisional: false, ..record(asked, Outcome::Refused(cut(&reason)), now) });
     }
 
     /// Remembers one that only asked whether a password is needed.
     pub fn challenged(&self, asked: Asked, reason: String, now: Time) {
-        self.add(Record { provisional: true, ..record(asked, Outcome::Refused(reason), now) });
+        self.add(Record { provisional: true, ..record(asked, Outcome::Refused(cut(&reason)), now) });
     }
 
     /// Remembers one that was let in.

@@ -1,7 +1,8 @@
 //! Who is on air: a pure decision over the sources of one mount.
 //!
-//! Live sources are served in the order in which they came; the first is on air, the others wait. The operator may
-//! promote one. The fallback is on air only while there is no live source.
+//! Live sources are served in the order in which they came; the first that gives audio is on air, the others wait. The
+//! operator may promote one. The fallback is on air while no live source gives audio: one that has only connected takes
+//! nothing off the air.
 
 use std::sync::Arc;
 
@@ -19,12 +20,12 @@ pub struct Order {
 impl Order {
     /// The source on air.
     pub fn active(&self) -> Option<&Arc<Source>> {
-        self.live.first().or(self.fallback.as_ref())
+        self.live.iter().find(|source| source.format().is_some()).or(self.fallback.as_ref())
     }
 
-    /// True while the fallback should play: nobody live is there.
+    /// True while the fallback should play: nobody live gives audio.
     pub fn wants_fallback(&self) -> bool {
-        self.live.is_empty()
+        self.live.iter().all(|source| source.format().is_none())
     }
 
     /// Adds a source behind those of its kind.
@@ -47,20 +48,31 @@ impl Order {
 
     /// All sources, the one on air first.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Source>> {
-        self.live.iter().chain(&self.fallback)
+        let active = self.active();
+        let others = self.live.iter().chain(&self.fallback);
+        active.into_iter().chain(others.filter(move |source| active.is_none_or(|it| it.id != source.id)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use audio::Time;
+    use audio::{Codec, Format, Time};
 
     use super::*;
     use crate::source::Origin;
 
-    fn live() -> Arc<Source> {
+    const FORMAT: Format =
+        Format { codec: Codec::Mp3, profile: 3, sample_rate_hz: 44_100, channels: 2, bitrate_kbps: 128 };
+
+    fn silent() -> Arc<Source> {
         let peer = ([192, 0, 2, 1], 1).into();
         Source::new(Origin::Icecast { peer, agent: String::new() }, Time(0))
+    }
+
+    fn live() -> Arc<Source> {
+        let source = silent();
+        source.heard(FORMAT, 0, Time(0));
+        source
     }
 
     fn fallback() -> Arc<Source> {
@@ -91,6 +103,21 @@ mod tests {
         order.remove(spare.id);
         order.remove(source.id);
         assert!(order.wants_fallback() && order.active().is_none());
+    }
+
+    #[test]
+    fn who_gives_no_audio_takes_nothing_off_the_air() {
+        let (mut order, spare, first, second) = (Order::default(), fallback(), silent(), live());
+        order.add(Arc::clone(&spare));
+        order.add(Arc::clone(&first));
+        assert!(order.wants_fallback());
+        assert_eq!(order.active().unwrap().id, spare.id);
+        order.add(Arc::clone(&second));
+        assert_eq!(order.active().unwrap().id, second.id);
+        let ids: Vec<_> = order.iter().map(|source| source.id).collect();
+        assert_eq!(ids, [second.id, first.id, spare.id]);
+        first.heard(FORMAT, 0, Time(0));
+        assert_eq!(order.active().unwrap().id, first.id);
     }
 
     #[test]

@@ -104,8 +104,15 @@ impl Task {
 
     fn hear(&mut self, id: Uuid, report: Report) {
         match report {
-            Report::Frames(batches) if self.on_air == Some(id) => self.tell(&frames(batches)),
-            Report::Frames(_) => {}
+            Report::Frames(batches) => {
+                // Its first ones may bring it on air.
+                if self.on_air != Some(id) && self.order.active().is_some_and(|source| source.id == id) {
+                    self.settle();
+                }
+                if self.on_air == Some(id) {
+                    self.tell(&frames(batches));
+                }
+            }
             Report::Ended(end) => {
                 if let Some(source) = self.order.remove(id) {
                     log_end(&end, &source);

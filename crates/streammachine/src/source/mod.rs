@@ -127,6 +127,13 @@ impl Source {
         })
     }
 
+    /// Notes that `bytes` of frames of `format` came.
+    pub fn heard(&self, format: Format, bytes: u64, now: Time) {
+        *self.format.lock() = Some(format);
+        self.last_audio_us.store(now.0, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Format of its latest frames; none before the first.
     pub fn format(&self) -> Option<Format> {
         *self.format.lock()
@@ -169,10 +176,8 @@ impl Output {
     /// Gives frames on, waiting while the mount is busy. False when the mount is gone.
     pub async fn frames(&self, batches: Vec<Batch>, now: Time) -> bool {
         let Some(last) = batches.last() else { return true };
-        *self.source.format.lock() = Some(last.format);
-        self.source.last_audio_us.store(now.0, Ordering::Relaxed);
         let bytes: usize = batches.iter().map(|batch| batch.data.len()).sum();
-        self.source.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.source.heard(last.format, bytes as u64, now);
         self.reports.send((self.source.id, Report::Frames(batches))).await.is_ok()
     }
 

@@ -432,16 +432,23 @@ fn a_stream_keeps_its_name_although_a_page_has_it_too() {
 
 #[test]
 fn behind_a_proxy_listeners_and_urls_are_those_of_the_outside() {
-    let host = Host::start(merge(test_stream(json!({})), json!({"behind_proxy": true})));
-    let _source = on_air(&host, 2);
+    let settings = json!({"behind_proxy": true, "users": {"admin": HASH}});
+    let host = Host::start(merge(test_stream(json!({})), settings));
+    let mut source = source(&host);
+    source.send(&frames().bytes(0..count(3))).unwrap();
     let headers = [("X-Forwarded-For", "203.0.113.9, 10.0.0.1"), ("User-Agent", "x")];
-    let _listener = listen_with(&host, "/test", &headers);
-    assert_eq!(texts(&admin(&host, "/admin/listclients?mount=/test"), "IP"), ["203.0.113.9"]);
+    let mut listener = listen_with(&host, "/test", &headers);
+    listener.body.read_exact(1_000);
+    let listed = get(&host, "/admin/listclients?mount=/test", &[ADMIN]).read_text();
+    assert_eq!(texts(&listed, "IP"), ["203.0.113.9"]);
     let headers = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "radio.example:8443")];
     let text = get(&host, "/status-json.xsl", &headers).read_text();
     let shown: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(shown["icestats"]["source"]["listenurl"], "https://radio.example:8443/test");
     assert_eq!(shown["icestats"]["host"], "radio.example");
-    // Who comes through a proxy is not this machine.
-    assert_eq!(get(&host, "/admin/stats", &[("X-Forwarded-For", "127.0.0.1")]).status, 403);
+    // There everybody comes from this machine, whatever the proxy tells or does not tell.
+    for headers in [&[][..], &[("X-Forwarded-For", "127.0.0.1")], &[WRONG]] {
+        assert_eq!(get(&host, "/admin/stats", headers).status, 401);
+        assert_eq!(get(&host, "/api/streams", headers).status, 401);
+    }
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 use serde_json::json;
 use testkit::audio::Break;
 use testkit::connection::Connection;
-use testkit::listener::request;
+use testkit::listener::{ListenerClient, request};
 use testkit::source::{Protocol, SourceClient, SourceOptions};
 use testkit::wait::{DEADLINE, eventually};
 
 use crate::harness::{
-    Host, PASSWORD, connect, count, frames, line, listen, merge, play, pump_all, source, test_stream,
-    wait_for_frame,
+    Host, PASSWORD, connect, count, frames, line, listen, merge, on_air, play, pump_all, source, test_stream,
+    wait_for_frame, wait_for_sources,
 };
 
 const UNAUTHORIZED: &str = "HTTP/1.0 401 Unauthorized\r\nServer: StreamMachine\r\n\
@@ -25,6 +25,39 @@ const CREDENTIALS: &str = "Basic c291cmNlOnRlc3Rpbmc=";
 /// The answer to a request on the source port, to the end of the connection.
 fn answer(host: &Host, bytes: &str) -> String {
     String::from_utf8(request(host.sources(), bytes.as_bytes())).expect("answers are text")
+}
+
+#[test]
+fn a_source_that_gives_no_audio_takes_nothing_off_the_air() {
+    let host = Host::with_stream(json!({"fallback": "builtin:programme", "burst": 1}));
+    let mut listener = listen(&host, "/test");
+    let silent = source(&host);
+    let on_air = || line(&host, "test")[0]["source"].as_str().expect("a source has a name").to_owned();
+    eventually(DEADLINE, || (line(&host, "test").len() == 2).then_some(()));
+    assert_eq!(on_air(), "Programme (builtin)");
+    // It plays on, well beyond what was there before.
+    listener.body.read_exact(24_000);
+    assert_eq!(on_air(), "Programme (builtin)");
+    let mut heard = source(&host);
+    heard.send(&frames().bytes(0..count(2))).unwrap();
+    eventually(DEADLINE, || on_air().starts_with("Icecast").then_some(()));
+    wait_for_sources(&host, "test", 2);
+    drop((silent, heard));
+}
+
+#[test]
+fn pages_of_another_origin_set_no_titles() {
+    let host = Host::with_stream(json!({}));
+    let _source = on_air(&host, 2);
+    let password = ("Authorization", "Basic c291cmNlOnRlc3Rpbmc=");
+    let target = "/admin/metadata?mode=updinfo&mount=/test&song=Evil";
+    for foreign in [("Sec-Fetch-Site", "cross-site"), ("Origin", "http://evil.example")] {
+        for address in [host.listeners(), host.sources()] {
+            let answer = ListenerClient::get(address, target, &[password, foreign]);
+            assert_eq!(answer.status, 403, "{foreign:?}");
+        }
+    }
+    assert_eq!(ListenerClient::get(host.sources(), target, &[password]).status, 200);
 }
 
 #[test]

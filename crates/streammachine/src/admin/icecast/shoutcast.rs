@@ -42,8 +42,12 @@ fn find(admin: &Admin, query: &Query) -> Option<Arc<Stream>> {
     match query.get("sid") {
         None => admin.streams.find_root().or_else(|| admin.streams.all().into_iter().next()),
         Some(sid) => {
-            let place = sid.trim().parse::<usize>().ok()?.checked_sub(1)?;
-            admin.streams.all().into_iter().nth(place)
+            // The number that encoders log in with, where one is set; else the place among all streams.
+            let number: u16 = sid.trim().parse().ok()?;
+            let mut streams = admin.streams.all();
+            let is_set = |stream: &Arc<Stream>| stream.mount().config().sid == Some(number);
+            let place = streams.iter().position(is_set).or_else(|| usize::from(number).checked_sub(1))?;
+            (place < streams.len()).then(|| streams.swap_remove(place))
         }
     }
 }
@@ -177,7 +181,7 @@ fn facts(admin: &Admin, stream: Option<&Stream>) -> Vec<(&'static str, Datum)> {
         ("STREAMHITS", Datum::Number(counts.total)),
         ("STREAMSTATUS", Datum::Number(u64::from(on_air.is_some()))),
         ("BACKUPSTATUS", Datum::Number(u64::from(is_fallback))),
-        ("STREAMLISTED", Datum::Number(0)),
+        ("STREAMLISTED", Datum::Number(u64::from(stream.is_some_and(|it| it.config().public)))),
         ("STREAMPATH", Datum::Text(format!("/{key}"))),
         ("STREAMUPTIME", number(on_air.as_ref().map(|it| it.connected_s(admin)))),
         ("BITRATE", number(on_air.as_ref().and_then(OnAir::bitrate_kbps))),

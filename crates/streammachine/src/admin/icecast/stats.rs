@@ -136,7 +136,7 @@ impl OnAir {
             ("listeners", Datum::Number(self.counts.listeners as u64)),
             ("listenurl", text(listenurl)),
             ("max_listeners", text("unlimited")),
-            ("public", Datum::Number(0)),
+            ("public", Datum::Number(u64::from(config.public))),
             ("server_description", or(&config.description, "Unspecified description")),
             ("server_name", text(name)),
             ("server_type", text(self.media_type())),

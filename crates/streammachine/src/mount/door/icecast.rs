@@ -49,6 +49,9 @@ impl Door {
         wanted: request::Source,
         first: Bytes,
     ) {
+        if self.throttle.is_crowded(peer.ip()) {
+            return answer_and_close(socket, &answers::unauthorized()).await;
+        }
         let given = wire::auth::basic(head.header("authorization"));
         let asked = Asked::new(peer, Protocol::Icecast)
             .request(&head.method, &wanted.mount)

@@ -23,6 +23,9 @@ impl Door {
         peer: SocketAddr,
         login: &Login,
     ) {
+        if self.throttle.is_crowded(peer.ip()) {
+            return answer_and_close(incoming.into_parts().0, INVALID_PASSWORD).await;
+        }
         let asked = Asked::new(peer, Protocol::Shoutcast);
         let admitted = match admission::by_login(&self.mounts, login) {
             Ok(admitted) => admitted,

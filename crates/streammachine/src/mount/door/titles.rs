@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::net::TcpStream;
 use wire::auth::Credentials;
+use wire::head::Head;
 use wire::metadata::{Dialect, MetadataRequest};
 use wire::source::{SourceRequest, answers, classify};
 
@@ -24,6 +25,9 @@ impl Door {
     /// Serves a request of metadata.
     pub async fn take_metadata(&self, mut socket: TcpStream, peer: SocketAddr, request: Request) {
         let answer = match classify(&request.head) {
+            _ if is_foreign(&request.head) => {
+                answers::refusal(403, "Forbidden", "A page of another origin sets no titles.\n")
+            }
             SourceRequest::Metadata(asked) => self.set_title(&request, &asked, peer).await,
             SourceRequest::MetadataForm => {
                 match head::read_body(&mut socket, &request, FORM_BYTES_MAX).await {
@@ -44,6 +48,9 @@ impl Door {
     }
 
     async fn set_title(&self, request: &Request, asked: &MetadataRequest, peer: SocketAddr) -> Bytes {
+        if self.throttle.is_crowded(peer.ip()) {
+            return answers::unauthorized();
+        }
         let given = wire::auth::basic(request.head.header("authorization"));
         let found = match asked.dialect {
             Dialect::Icecast => self.find_named(asked, given.as_ref()),
@@ -55,8 +62,7 @@ impl Door {
             Err(Unfit::NoCredentials) => return answers::unauthorized(),
             Err(Unfit::Denied(denied)) => {
                 tracing::info!(%peer, reason = %denied.refusal, "a title was refused");
-                let delay = self.throttle.failed(peer.ip(), self.clock.mono());
-                tokio::time::sleep(delay).await;
+                self.throttle.punish(peer.ip(), self.clock.mono()).await;
                 return answers::unauthorized();
             }
         };
@@ -109,6 +115,16 @@ impl Door {
         }
         Err(Unfit::Denied(denied))
     }
+}
+
+/// True if a browser asks for a page of another origin, perhaps with a password that it remembers. No encoder says so.
+fn is_foreign(head: &Head) -> bool {
+    let is_other = |origin: &str| {
+        let host = origin.split_once("://").map_or(origin, |(_, host)| host);
+        !head.header("host").is_some_and(|own| own.eq_ignore_ascii_case(host))
+    };
+    matches!(head.header("sec-fetch-site"), Some("cross-site" | "same-site"))
+        || head.header("origin").is_some_and(is_other)
 }
 
 /// Why a title is not set.

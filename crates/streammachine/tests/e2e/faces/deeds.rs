@@ -50,6 +50,7 @@ fn killsource_ends_the_source_that_is_on_air_and_leaves_a_fallback_alone() {
     let refused = outcome("The fallback cannot be removed", 0);
     assert_eq!(admin(&host, "/admin/killsource?mount=/test"), refused);
     let mut live = source(&host);
+    live.send(&frames().bytes(0..20)).unwrap();
     eventually(DEADLINE, || {
         let agent = texts(&admin(&host, "/admin/stats?mount=/test"), "user_agent");
         (agent == ["testkit"]).then_some(())
