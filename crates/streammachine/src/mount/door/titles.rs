@@ -15,6 +15,7 @@ use super::Door;
 use crate::base::head::{self, BodyFailure, Request, answer_and_close};
 use crate::mount::Mount;
 use crate::mount::admission::{self, Denied};
+use crate::mount::history;
 
 /// Longest form with a title: the longest title in the widest encoding takes 12,000 bytes.
 const FORM_BYTES_MAX: usize = 64 * 1024;
@@ -61,7 +62,8 @@ impl Door {
             Err(Unfit::NoMount) => return answers::metadata_unknown_mount(),
             Err(Unfit::NoCredentials) => return answers::unauthorized(),
             Err(Unfit::Denied(denied)) => {
-                tracing::info!(%peer, reason = %denied.refusal, "a title was refused");
+                let reason = history::cut(&denied.refusal.to_string());
+                tracing::info!(%peer, reason, "a title was refused");
                 self.throttle.punish(peer.ip(), self.clock.mono()).await;
                 return answers::unauthorized();
             }
