@@ -74,9 +74,8 @@ impl Asked<'_> {
 
     fn has_etag(&self, etag: &str) -> bool {
         let list = self.header(header::IF_NONE_MATCH).unwrap_or_default();
-        list.split(',').any(|one| {
-            matches!(one.trim().trim_start_matches("W/"), "*") || one.trim().trim_start_matches("W/") == etag
-        })
+        let mut known = list.split(',').map(|one| one.trim().trim_start_matches("W/"));
+        known.any(|one| one == "*" || one == etag)
     }
 }
 
