@@ -78,20 +78,35 @@ fn mpv_plays_a_closed_window_to_its_end() {
     }
 }
 
-#[test]
-fn gstreamer_plays_a_closed_window_to_its_end() {
+/// Decodes eleven segments of a closed window by the elements of `source`, to the end.
+#[track_caller]
+fn gstreamer_plays_a_closed_window(source: impl Fn(&str) -> Vec<String>) {
     let host = server();
     let target = closed_window(&host, "");
     let Some(mut command) = program("gst-launch-1.0") else { return };
     let directory = TempDir::new().unwrap();
     let file = directory.path().join("heard.pcm");
-    command.args(["-q", "souphttpsrc"]).arg(format!("location=http://{}{target}", host.listeners()));
-    command.args(["!", "hlsdemux", "!", "decodebin", "!", "audioconvert", "!", "audioresample", "!"]);
+    command.arg("-q").args(source(&format!("http://{}{target}", host.listeners())));
+    command.args(["!", "audioconvert", "!", "audioresample", "!"]);
     command.args(["audio/x-raw,format=S16LE,rate=44100,channels=1", "!", "filesink"]);
     command.arg(format!("location={}", file.display()));
     succeed(command);
     let seconds = fs::metadata(&file).unwrap().len() / 2 / 44_100;
     assert!((21..=23).contains(&seconds), "{seconds} s were heard of eleven segments");
+}
+
+#[test]
+fn gstreamer_plays_a_closed_window_to_its_end() {
+    gstreamer_plays_a_closed_window(|address| {
+        let location = format!("location={address}");
+        ["souphttpsrc", &location, "!", "hlsdemux", "!", "decodebin"].map(str::to_owned).to_vec()
+    });
+}
+
+/// It is chosen by what knows of streams.
+#[test]
+fn the_newer_demultiplexer_of_gstreamer_does_so_too() {
+    gstreamer_plays_a_closed_window(|address| vec!["uridecodebin3".to_owned(), format!("uri={address}")]);
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod faces;
 mod faults;
 mod harness;
 mod hls;
+mod hls_js;
 mod hls_players;
 mod icecast;
 mod import;
