@@ -7,10 +7,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # Programs without which tests fail.
-packages=(chromium curl ezstream ffmpeg lame mpv procps)
+packages=(ca-certificates chromium curl ezstream ffmpeg lame mpv procps)
 # More real encoders and players: the tests of one that is missing are skipped, and say so. BUTT needs a screen (xvfb).
 optional=(
-    butt darkice gstreamer1.0-plugins-{base,good} gstreamer1.0-tools icecast2 liquidsoap mpg123 mplayer oggfwd streamripper
+    butt darkice faketime gstreamer1.0-plugins-{base,good} gstreamer1.0-tools icecast2 liquidsoap mpg123 mplayer oggfwd streamripper
     vlc-bin vlc-plugin-base wget xvfb
 )
 
@@ -42,6 +42,20 @@ if [[ "${1:-}" != --no-install ]]; then
             "${as_root[@]}" chmod +x "$policy"
         fi
         DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq --no-install-recommends "${wanted[@]}"
+    fi
+    # The player of most web pages. Its test is skipped, and says so, where it cannot be fetched.
+    hls_js=target/tools/hls-1.7.4.min.js
+    if [[ ! -e $hls_js ]]; then
+        archive=$(mktemp)
+        if curl --fail --silent --show-error --location --max-time 60 --output "$archive" \
+            https://registry.npmjs.org/hls.js/-/hls.js-1.7.4.tgz; then
+            sha256sum --check --quiet <<<"e4ab3d5d13f7cca9ef241d098f39686e19fd451831ba07dc9943482fd5ff75c7  $archive"
+            mkdir -p target/tools
+            tar --extract --gzip --to-stdout --file "$archive" package/dist/hls.min.js >"$hls_js"
+        else
+            echo "not fetched: hls.js"
+        fi
+        rm "$archive"
     fi
 fi
 
