@@ -57,13 +57,14 @@ pub(crate) struct Step {
 }
 
 impl Numbers {
-    /// Numbers of the first chunk of a log without a past.
+    /// Numbers of the first chunk of a log without a past. All count from the Unix epoch: a log that has lost its past
+    /// goes on upwards, and streams that begin at the same instant have the same time stamps.
     pub fn first(time: Time, segment_us: u64, now: Time) -> Self {
         let since_epoch_us = u64::try_from(time.0).unwrap_or(0);
         Numbers {
             segment: SegmentSeq(since_epoch_us / segment_us.max(1)),
             discontinuity_seq: u64::try_from(now.0 / DISCONTINUITY_US).unwrap_or(0),
-            pts_base: 0,
+            pts_base: (u128::from(since_epoch_us) * PTS_HZ / 1_000_000) as u64,
             samples_before: 0,
         }
     }
@@ -123,9 +124,10 @@ mod tests {
     fn a_log_without_a_past_counts_from_the_clock() {
         let numbers = Numbers::first(Time(99_999_999), 10_000_000, Time(119_999_999));
         assert_eq!((numbers.segment, numbers.discontinuity_seq), (SegmentSeq(9), 1));
-        assert_eq!(numbers.pts(44_100), 0);
+        assert_eq!(numbers.pts(44_100), 99_999_999 * 9 / 100);
         let before_1970 = Numbers::first(Time(-1), 10_000_000, Time(-1));
         assert_eq!((before_1970.segment, before_1970.discontinuity_seq), (SegmentSeq(0), 0));
+        assert_eq!(before_1970.pts(44_100), 0);
     }
 
     #[test]

@@ -104,7 +104,9 @@ fn another_format_counts_its_samples_from_zero_and_its_time_stamps_on() {
         writer.append(&chunk);
     }
     let listed = log.segments_from(SegmentSeq(0), 10);
-    let told = |segment: &Segment| (segment.format, segment.samples_before, segment.pts);
+    assert_eq!(listed[0].pts as i64, listed[0].time.0 * 9 / 100, "from the clock");
+    let pts = |segment: &Segment| segment.pts - listed[0].pts;
+    let told = |segment: &Segment| (segment.format, segment.samples_before, pts(segment));
     assert_eq!(
         listed.iter().map(told).collect::<Vec<_>>(),
         [(MP3, 0, 0), (MP3, 441_000, 900_000), (AAC, 0, 1_800_000)]
