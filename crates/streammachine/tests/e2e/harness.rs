@@ -56,6 +56,12 @@ impl Host {
     }
 }
 
+impl From<Server> for Host {
+    fn from(server: Server) -> Self {
+        Host { server }
+    }
+}
+
 impl Deref for Host {
     type Target = Server;
 

@@ -66,12 +66,12 @@ fn hls_js() -> Option<PathBuf> {
 #[track_caller]
 fn run(host: &Host, cases: &[(&str, String)]) {
     let Some(player) = hls_js() else { return };
-    let directory = TempDir::new().unwrap();
-    fs::copy(player, directory.path().join("hls.js")).unwrap();
+    let directory = TempDir::new().expect("a directory");
+    fs::copy(player, directory.path().join("hls.js")).expect("a new directory takes a file");
     let html =
         PAGE.replace("ADDRESS", &host.listeners().to_string()).replace("CASES", &json!(cases).to_string());
     let file = directory.path().join("page.html");
-    fs::write(&file, html).unwrap();
+    fs::write(&file, html).expect("a new directory takes a file");
     let expected: Vec<String> =
         cases.iter().map(|(wanted, target)| format!("\"{wanted} {target}\"")).collect();
     let expected: Vec<&str> = expected.iter().map(String::as_str).collect();

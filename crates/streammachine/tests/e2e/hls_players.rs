@@ -84,14 +84,14 @@ fn gstreamer_plays_a_closed_window(source: impl Fn(&str) -> Vec<String>) {
     let host = server();
     let target = closed_window(&host, "");
     let Some(mut command) = program("gst-launch-1.0") else { return };
-    let directory = TempDir::new().unwrap();
+    let directory = TempDir::new().expect("a directory");
     let file = directory.path().join("heard.pcm");
     command.arg("-q").args(source(&format!("http://{}{target}", host.listeners())));
     command.args(["!", "audioconvert", "!", "audioresample", "!"]);
     command.args(["audio/x-raw,format=S16LE,rate=44100,channels=1", "!", "filesink"]);
     command.arg(format!("location={}", file.display()));
     succeed(command);
-    let seconds = fs::metadata(&file).unwrap().len() / 2 / 44_100;
+    let seconds = fs::metadata(&file).expect("it has written").len() / 2 / 44_100;
     assert!((21..=23).contains(&seconds), "{seconds} s were heard of eleven segments");
 }
 
