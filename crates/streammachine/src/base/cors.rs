@@ -1,5 +1,7 @@
 //! Which pages of other origins may use what is answered here.
 
+use http::header::{self, HeaderMap, HeaderValue};
+
 /// Request headers that such pages may send.
 const ALLOW_HEADERS: &str = "Icy-MetaData, Range, Authorization, Content-Type, Origin, X-Playback-Session-Id";
 /// Response headers that they may read.
@@ -39,6 +41,23 @@ impl Cors {
             headers.push(("vary", "Origin".to_owned()));
         }
         headers
+    }
+
+    /// Sets the headers for the answer to a request from `origin`.
+    pub fn put(&self, headers: &mut HeaderMap, origin: Option<&HeaderValue>) {
+        let (allowed, varies) = match (self, origin) {
+            (Cors::Off, _) => return,
+            (Cors::Reflect, Some(origin)) => (Some(origin.clone()), true),
+            (Cors::Reflect, None) => (Some(HeaderValue::from_static("*")), true),
+            (Cors::Only(allowed), _) => (HeaderValue::from_str(allowed).ok(), false),
+        };
+        let Some(allowed) = allowed else { return };
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+        let exposed = HeaderValue::from_static(EXPOSE_HEADERS);
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+        if varies {
+            headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        }
     }
 
     /// Headers for the answer to a preflight from `origin`.

@@ -1,10 +1,15 @@
 //! Accepts connections on the listener and API ports and reads their first head: a stream goes the fast way at once.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::response::Response;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
@@ -136,7 +141,30 @@ impl Connection {
             let short = Short::new(503, "Too many connections.\n").with([("retry-after", "30".to_owned())]);
             return answer_and_close(socket, &short.encode(is_http10(&request.head))).await;
         };
-        serve_http(socket, peer, request, self.routes, true).await;
+        let hls = (self.port != Port::Api).then_some(self.app);
+        serve_http(socket, peer, request, Routes { hls, all: self.routes }, true).await;
+    }
+}
+
+/// What the HTTP server answers with.
+#[derive(Clone, Debug)]
+pub(super) struct Routes {
+    /// Where playlists and segments are served: what they come from.
+    pub hls: Option<Arc<App>>,
+    /// Everything else.
+    pub all: axum::Router,
+}
+
+impl Routes {
+    async fn answer(self, request: hyper::Request<Incoming>) -> Result<Response, Infallible> {
+        let (parts, body) = request.into_parts();
+        if let Some(app) = &self.hls
+            && let Some(response) = router::hls(app, &parts).await
+        {
+            return Ok(response);
+        }
+        let request = hyper::Request::from_parts(parts, Body::new(body));
+        TowerToHyperService::new(self.all).call(request).await
     }
 }
 
@@ -145,20 +173,24 @@ pub(super) async fn serve_http(
     socket: TcpStream,
     peer: SocketAddr,
     request: Request,
-    routes: axum::Router,
+    routes: Routes,
     keep_alive: bool,
 ) {
     let mut prefix = bytes::BytesMut::from(&request.raw[..]);
     prefix.extend_from_slice(&request.rest);
     let io = TokioIo::new(PrefixedIo::new(prefix.freeze(), socket));
     let cut = Cut::default();
-    let routes = routes.layer(axum::Extension(PeerAddress(peer))).layer(axum::Extension(cut.clone()));
+    let service = service_fn(|mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(PeerAddress(peer));
+        request.extensions_mut().insert(cut.clone());
+        routes.clone().answer(request)
+    });
     let server = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(KEEP_ALIVE)
         .keep_alive(keep_alive)
         .max_buf_size(64 * 1024)
-        .serve_connection(io, TowerToHyperService::new(routes));
+        .serve_connection(io, service);
     tokio::select! {
         result = server => {
             if let Err(error) = result {

@@ -166,14 +166,14 @@ impl App {
     }
 
     /// Refuses user agents that are not wanted.
-    pub fn refuse_agent(&self, ask: &Ask<'_>) -> Option<Short> {
-        let unwanted = ask.who.agent.is_some_and(|agent| self.ua_skip.is_match(agent));
-        unwanted.then(|| Short::new(403, "Invalid User Agent.").with(self.cors.headers(ask.origin)))
+    pub fn refuse_agent(&self, agent: Option<&str>, origin: Option<&str>) -> Option<Short> {
+        let unwanted = agent.is_some_and(|agent| self.ua_skip.is_match(agent));
+        unwanted.then(|| Short::new(403, "Invalid User Agent.").with(self.cors.headers(origin)))
     }
 
     /// Decides about a request for audio of `stream`.
     pub fn decide(&self, stream: &Arc<Stream>, ask: &Ask<'_>) -> Answer {
-        if let Some(refusal) = self.refuse_agent(ask) {
+        if let Some(refusal) = self.refuse_agent(ask.who.agent, ask.origin) {
             return Answer::Short(refusal);
         }
         let cors = |short: Short| Answer::Short(short.with(self.cors.headers(ask.origin)));

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::http::request::Parts;
 use axum::http::{Method, StatusCode, Version};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
+use wire::hls::HlsPath;
 use wire::listen::ListenPath;
 use wire::path::split_target;
 
@@ -59,33 +61,44 @@ pub fn wants_page(accept: Option<&str>, icy: Option<&str>) -> bool {
 
 /// What all routes of the listener port share: unwanted agents, preflights, the rule for other origins.
 async fn common(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let origin = text(request.headers(), header::ORIGIN).map(str::to_owned);
-    let ask = Ask {
-        head_only: false,
-        target: "",
-        who: who(&app, request.headers(), peer(&request)),
-        origin: origin.as_deref(),
-        icy: None,
-        range: None,
-    };
-    if let Some(refusal) = app.refuse_agent(&ask) {
-        return short(&refusal);
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    if let Some(refusal) = refuse_agent(&app, request.headers()) {
+        return refusal;
     }
     if request.method() == Method::OPTIONS {
         let mut response = StatusCode::NO_CONTENT.into_response();
-        put(response.headers_mut(), &app.cors.preflight(origin.as_deref(), METHODS));
+        let origin = text(request.headers(), header::ORIGIN);
+        put(response.headers_mut(), &app.cors.preflight(origin, METHODS));
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
         return response;
     }
     let mut response = next.run(request).await;
-    for (name, value) in app.cors.headers(origin.as_deref()) {
-        if let ("vary", Ok(value)) = (name, HeaderValue::from_str(&value)) {
-            response.headers_mut().append(header::VARY, value);
-        } else {
-            put(response.headers_mut(), &[(name, value)]);
-        }
-    }
+    app.cors.put(response.headers_mut(), origin.as_ref());
     response
+}
+
+fn refuse_agent(app: &App, headers: &HeaderMap) -> Option<Response> {
+    let (agent, origin) = (text(headers, header::USER_AGENT), text(headers, header::ORIGIN));
+    app.refuse_agent(agent, origin).map(|refusal| short(&refusal))
+}
+
+/// The answer to a request for a playlist or a segment of HTTP Live Streaming. Players ask for them all the time, so
+/// they do not go through the other routes first.
+pub async fn hls(app: &App, request: &Parts) -> Option<Response> {
+    let (method, headers) = (&request.method, &request.headers);
+    let is_asked = method == Method::GET || method == Method::HEAD;
+    let (path, query) = split_target(request.uri.path_and_query()?.as_str()).ok().filter(|_| is_asked)?;
+    // A key may look like a playlist's.
+    if app.find_stream(&path).is_some() {
+        return None;
+    }
+    if let Some(refusal) = refuse_agent(app, headers).filter(|_| HlsPath::decode(&path).is_some()) {
+        return Some(refusal);
+    }
+    let asked = Asked { path: &path, query: &query, method, headers };
+    let mut response = answer(&app.hls_context(), &asked).await?;
+    app.cors.put(response.headers_mut(), headers.get(header::ORIGIN));
+    Some(response)
 }
 
 fn peer(request: &Request) -> SocketAddr {
@@ -125,10 +138,6 @@ async fn other(State(app): State<Arc<App>>, Extension(cut): Extension<Cut>, requ
             range: text(headers, header::RANGE).filter(|_| !headers.contains_key(header::IF_RANGE)),
         };
         return audio(&app, app.decide(&stream, &ask), cut);
-    }
-    let hls = Asked { path: &path, query: &query, method, headers };
-    if let Some(response) = answer(&app.hls_context(), &hls).await {
-        return response;
     }
     if let Some(response) = icecast::public(&app.admin, &path, &query, headers) {
         return response;

@@ -13,7 +13,7 @@ use wire::path::split_target;
 
 use crate::admin::{Admin, icecast};
 use crate::base::task;
-use crate::http::front::serve_http;
+use crate::http::front::{Routes, serve_http};
 use crate::mount::reception::Reception;
 
 /// Serves those who ask for a page; `listeners_port` is where the streams are.
@@ -22,6 +22,7 @@ pub fn reception(admin: Arc<Admin>, listeners_port: u16) -> Reception {
         Router::new().fallback(page).with_state(Arc::clone(&admin)).merge(icecast::router(admin)).layer(
             middleware::from_fn(move |request, next| name_listeners_port(listeners_port, request, next)),
         );
+    let routes = Routes { hls: None, all: routes };
     Reception::new(move |visitor| {
         if !asks_for_page(&visitor.request.head) {
             return Some(visitor);
