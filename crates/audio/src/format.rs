@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The codecs that can be framed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Codec {
     /// MPEG-1/2/2.5 audio, layers I to III (ISO 11172-3, 13818-3); `mp3` in keys and file names.
     Mp3,
@@ -12,7 +14,7 @@ pub enum Codec {
 }
 
 /// Format of a run of frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Format {
     /// Codec.
     pub codec: Codec,

@@ -1,11 +1,12 @@
 //! Frames as they leave the parser: whole, in order, with their length and their samples.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::Format;
 
 /// One whole frame: the smallest unit a decoder accepts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frame {
     /// Bytes of the frame, header and CRC included; at most 8,191 (ADTS) or 16,384 (free format).
     pub len: u32,
@@ -14,7 +15,7 @@ pub struct Frame {
 }
 
 /// Whole frames of one format that were found in one go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Batch {
     /// What all of them are. A format that does not continue the one before starts a new epoch.
     pub format: Format,

@@ -15,6 +15,8 @@ mod header;
 mod sync;
 mod view;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Batch, Codec};
 use collector::Collector;
 pub use frames_in::frames_in;
@@ -28,7 +30,7 @@ const STEP_BYTES: usize = 4 * 1_024;
 const DONE_BYTES_MAX: usize = 8 * 1_024;
 
 /// Counts of what a parser met. The bytes of given frames, the skipped ones and the unparsed ones are all there were.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParserStats {
     /// Whole frames given.
     pub frames: u64,
@@ -44,7 +46,7 @@ pub struct ParserStats {
 ///
 /// The format of MPEG frames names the first frame's bitrate until another one is seen, then 0; it starts afresh with
 /// another format or another file (an `Info` frame).
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Parser {
     held: Held,
     sync: Sync,
@@ -131,7 +133,7 @@ impl Parser {
 }
 
 /// The bytes that are not decided on, behind some that are.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Held {
     buffer: Vec<u8>,
     done_bytes: usize,

@@ -8,6 +8,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Batch, Format, Mono, Now, Time};
 
 /// The arrival of an epoch's first audio is measured over this long, and this much audio is wanted in hand.
@@ -44,7 +46,7 @@ pub(crate) fn clock_offset_us(now: Now) -> i64 {
 }
 
 /// Audio counted in samples, so that no rounding adds up however long it runs and however it is split.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct MediaClock {
     /// Audio of earlier sample rates.
     before_us: u64,
@@ -69,7 +71,7 @@ impl MediaClock {
 }
 
 /// The first audio of an epoch, watched as it arrives until its burst has passed.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Arrivals {
     media: MediaClock,
     first: Mono,
@@ -136,7 +138,7 @@ impl Arrivals {
 }
 
 /// The largest of the values seen in the last one to two half windows.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Peak {
     since: Mono,
     newer: i64,
@@ -171,7 +173,7 @@ impl Peak {
 /// A sample's time is the anchor, plus the exact duration of the audio before it, plus the slewing so far. Time never
 /// goes back: where the time line leads the wall clock (the host's clock was set back, or audio came faster than real
 /// time) it is followed by slewing alone, at 2 % at most, however far; where it lags beyond [`GAP_US_MAX`] it jumps.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Timeline {
     anchor: Time,
     media: MediaClock,

@@ -1,6 +1,7 @@
 //! Frames gathered into batches, and the bitrate that a run of them has.
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::header::Header;
 use crate::mpeg::InfoFrame;
@@ -10,7 +11,7 @@ use crate::{Batch, Format, Frame};
 const ROOM_BYTES_MAX: usize = 64 * 1_024;
 
 /// Frames of one push, until they are given.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Collector {
     /// Format of the last frame; its bitrate is 0 if another one was seen before.
     format: Option<Format>,

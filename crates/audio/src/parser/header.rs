@@ -1,5 +1,7 @@
 //! A frame's header of either codec, and the stream of frames that it belongs to.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Format, Found, adts, id3, mpeg};
 
 /// The header of a frame. Which codec it is follows from its second byte alone: no bytes can be both.
@@ -18,7 +20,7 @@ pub(super) enum Mark {
 }
 
 /// Frames that follow each other: what two headers must agree on.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Stream {
     /// Its bitrate is of no account: it may change from frame to frame.
     format: Format,

@@ -8,6 +8,8 @@
 //! How many headers in a row prove a stream: random bytes look like a header once in some thousand places, and each
 //! further header that fits is rarer by about 2^-17.
 
+use serde::{Deserialize, Serialize};
+
 use super::free::FreeSearch;
 use super::header::{Header, Mark, Stream, next_mark};
 use super::view::View;
@@ -33,7 +35,7 @@ pub(super) enum Step {
 }
 
 /// The search for a stream of frames.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Sync {
     announced: Option<Codec>,
     state: State,
@@ -46,7 +48,7 @@ pub(super) struct Sync {
     pub(super) resyncs: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 enum State {
     /// Any byte may begin a frame or a tag.
     Searching,

@@ -43,6 +43,25 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
+    fn a_parser_carried_over_as_plain_data_goes_on_as_if_nothing_had_been(
+        input in vec(piece(), 0..6),
+        cuts in vec(1_usize..3_000, 1..6),
+    ) {
+        let input = input.concat();
+        let (mut staying, mut carried) = (Parser::new(None), Parser::new(None));
+        let (mut wanted, mut given) = (Vec::new(), Vec::new());
+        for piece in pieces(&input, &cuts) {
+            staying.push(piece, &mut wanted);
+            carried.push(piece, &mut given);
+            carried = serde_json::from_str(&serde_json::to_string(&carried).unwrap()).unwrap();
+        }
+        staying.finish(&mut wanted);
+        carried.finish(&mut given);
+        prop_assert_eq!(given, wanted);
+        prop_assert_eq!(carried.stats(), staying.stats());
+    }
+
+    #[test]
     fn how_bytes_are_split_changes_nothing(input in vec(piece(), 0..12), cuts in vec(1_usize..3_000, 1..6)) {
         let input = input.concat();
         let at_once = parse(&input);
