@@ -7,9 +7,12 @@
 //!   └ in the file, never changes ┘
 //! ```
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    fs::File,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use audio::{Format, Time};
@@ -28,6 +31,8 @@ pub(crate) struct Block {
     /// The whole mapping. Beyond `published` it must not be touched.
     bytes: Bytes,
     published: AtomicUsize,
+    /// The file, if it has no name by which another process could open it.
+    memory: Option<Arc<File>>,
 }
 
 /// A block in the log, with its chunks.
@@ -46,7 +51,17 @@ impl Block {
     /// A block whose first `published` bytes can be read.
     pub fn new(header: Header, bytes: Bytes, published: usize) -> Self {
         assert!(published <= bytes.len(), "published bytes are mapped");
-        Block { header, bytes, published: AtomicUsize::new(published) }
+        Block { header, bytes, published: AtomicUsize::new(published), memory: None }
+    }
+
+    /// The same, mapped from an anonymous file.
+    pub fn in_memory(header: Header, bytes: Bytes, published: usize, file: Arc<File>) -> Self {
+        Block { memory: Some(file), ..Block::new(header, bytes, published) }
+    }
+
+    /// The anonymous file that it is mapped from, if it is.
+    pub fn memory(&self) -> Option<&File> {
+        self.memory.as_deref()
     }
 
     pub fn header(&self) -> &Header {

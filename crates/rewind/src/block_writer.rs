@@ -16,22 +16,28 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct BlockWriter {
     block: Arc<Block>,
-    audio: File,
+    audio: Arc<File>,
     audio_bytes: usize,
     index: Option<IndexFile>,
 }
 
 impl BlockWriter {
-    /// Makes a block and writes what is in force at its start. A failure leaves nothing behind.
+    /// Makes a block and writes what is in force at its start; one in memory keeps its file open for a handoff if
+    /// `keeps_file`. A failure leaves nothing behind.
     pub fn create(
         store: &Store,
         place: Place,
         header: Header,
         capacity: usize,
         title: &MetaEntry,
+        keeps_file: bool,
     ) -> io::Result<Self> {
         let Files { audio, index, bytes } = store.create(place, &header, capacity)?;
-        let block = Arc::new(Block::new(header, bytes, 0));
+        let block = match &index {
+            None if keeps_file => Block::in_memory(header, bytes, 0, Arc::clone(&audio)),
+            _ => Block::new(header, bytes, 0),
+        };
+        let block = Arc::new(block);
         let mut writer = BlockWriter { block, audio, audio_bytes: 0, index };
         if title.metadata != Default::default() {
             writer.write_title(title).inspect_err(|_| store.remove(&header))?;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::{Log, Position, block::Block};
 
@@ -27,7 +28,7 @@ pub struct Placed {
 }
 
 /// The end of the log that was given in place of what is not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Clamp {
     /// The oldest audio, or the next one after a gap in the positions.
     Oldest,

@@ -27,6 +27,12 @@ pub enum OpenError {
         /// What the system says.
         source: io::Error,
     },
+    /// What another process handed over cannot be used.
+    #[error("the rewind buffer that was handed over cannot be used: {source}")]
+    Handed {
+        /// Why.
+        source: io::Error,
+    },
 }
 
 /// Why older audio could not be put behind what a log holds.

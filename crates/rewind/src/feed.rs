@@ -21,6 +21,7 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use audio::Time;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::{Clamp, Cursor, Log, Position};
 
@@ -61,7 +62,7 @@ pub struct Feed {
 }
 
 /// A feed as plain data: what another process needs to go on with it, to the byte.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeedState {
     /// The next byte of audio to send.
     pub position: Position,

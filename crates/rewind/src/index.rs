@@ -108,6 +108,11 @@ impl Header {
         out
     }
 
+    /// The position that the header at the start of an index tells; none if it is too short.
+    pub fn position(input: &[u8]) -> Option<Position> {
+        input.get(..HEADER_FIXED_BYTES).map(|header| Position(u64_at(header, 16)))
+    }
+
     /// Reads the header at the start of an index file of the stream `key`.
     pub fn decode(input: &[u8], key: &str) -> HeaderRead {
         if input.len() < HEADER_FIXED_BYTES || &input[..4] != MAGIC {

@@ -19,6 +19,7 @@ mod cursor;
 pub mod dump;
 mod error;
 mod feed;
+mod handoff;
 mod index;
 mod log;
 mod map;
@@ -38,6 +39,7 @@ pub use error::{OpenError, PrependError};
 pub use feed::{
     End, Feed, FeedState, Framing, LATE_US, Lagging, PIECES_MAX, Pace, Pacing, Pieces, Request, Start, Turn,
 };
+pub use handoff::{Handed, HandedState};
 pub use log::{Edge, Log, Span, Usage};
 pub use position::{Position, SegmentSeq};
 pub use prepend::Prepended;

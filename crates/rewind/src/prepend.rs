@@ -176,7 +176,7 @@ impl Writer {
     fn write_block_in(&self, place: Place, chunks: &[Older], capacity: usize) -> std::io::Result<Slot> {
         let Older { chunk, position, numbers, title } = &chunks[0];
         let header = Header { position: *position, format: chunk.format, numbers: *numbers };
-        let mut writer = BlockWriter::create(&self.store, place, header, capacity, title)?;
+        let mut writer = BlockWriter::create(&self.store, place, header, capacity, title, true)?;
         let mut entries = Vec::with_capacity(chunks.len());
         let mut on = title;
         for Older { chunk, title, .. } in chunks {

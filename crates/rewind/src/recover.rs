@@ -15,6 +15,7 @@ use bytes::Bytes;
 use crate::{
     OpenError, Position,
     block::{Block, Slot},
+    handoff::HandedBlock,
     index::{ChunkRecord, Entry, Header, HeaderRead, Record},
     log::{Edge, Shared},
     map,
@@ -81,29 +82,43 @@ struct Scan {
 }
 
 struct Recoverer<'a> {
-    directory: &'a Directory,
+    key: &'a str,
     recovered: Recovered,
     /// End of the last chunk found so far.
     last_end: Option<Time>,
 }
 
 /// Reads what `directory` holds; without one, or when it is empty, the log starts at `now`.
-pub(crate) fn recover(directory: Option<&Directory>, now: Time) -> Result<Recovered, OpenError> {
+pub(crate) fn recover(
+    key: &str,
+    directory: Option<&Directory>,
+    handed: Vec<HandedBlock>,
+    now: Time,
+) -> Result<Recovered, OpenError> {
     let edge = Edge { position: Position(0), time: now };
     let titles = Titles::new(now);
     let shared = Shared { blocks: VecDeque::new(), titles, edge, bytes: 0, span_us: 0, last_segment: None };
     let mut recovered = Recovered { shared, last: None, report: Recovery::default() };
-    if let Some(directory) = directory {
-        let failed = |source| OpenError::Io { path: directory.path.clone(), source };
-        let found = list(&directory.path).map_err(failed)?;
-        let mut newest = found.iter().rev().filter(|(_, names)| names.index).map(|(position, _)| *position);
-        let verified_from = newest.nth(BLOCKS_VERIFIED - 1).unwrap_or(0);
-        let mut recoverer = Recoverer { directory, recovered, last_end: None };
-        for (position, names) in &found {
-            recoverer.take(Position(*position), names, *position >= verified_from);
+    let found = match directory {
+        Some(directory) => {
+            list(&directory.path).map_err(|source| OpenError::Io { path: directory.path.clone(), source })?
         }
-        recovered = recoverer.recovered;
+        None => BTreeMap::new(),
+    };
+    let mut newest = found.iter().rev().filter(|(_, names)| names.index).map(|(position, _)| *position);
+    let verified_from = newest.nth(BLOCKS_VERIFIED - 1).unwrap_or(0);
+    let mut recoverer = Recoverer { key, recovered, last_end: None };
+    let mut handed = handed.into_iter().peekable();
+    for (position, names) in &found {
+        while let Some(block) = handed.next_if(|block| block.position().is_some_and(|it| it.0 < *position)) {
+            recoverer.take_handed(block);
+        }
+        if let Some(directory) = directory {
+            recoverer.take(directory, Position(*position), names, *position >= verified_from);
+        }
     }
+    handed.for_each(|block| recoverer.take_handed(block));
+    recovered = recoverer.recovered;
     let edge = &mut recovered.shared.edge;
     if edge.position == Position(0) {
         edge.position = Position::FRESH;
@@ -133,42 +148,66 @@ fn list(path: &Path) -> io::Result<BTreeMap<u64, Names>> {
 
 impl Recoverer<'_> {
     /// Takes the block at `position` into the log, or as much of it as can be believed.
-    fn take(&mut self, position: Position, names: &Names, verify: bool) {
+    fn take(&mut self, directory: &Directory, position: Position, names: &Names, verify: bool) {
         if !names.index {
-            return self.drop_files(position, names, "audio without an index");
+            return self.drop_files(directory, position, names, "audio without an index");
         }
-        let index = match read_index(&self.directory.index_path(position)) {
+        let index = match read_index(&directory.index_path(position)) {
             Ok(index) => index,
-            Err(error) => return self.leave(position, names, &error.to_string()),
+            Err(error) => return self.leave(directory, position, names, &error.to_string()),
         };
-        let (header, header_bytes) = match Header::decode(&index, &self.directory.key) {
+        let (header, header_bytes) = match Header::decode(&index, self.key) {
             HeaderRead::Ours(header, bytes) if header.position == position => (header, bytes),
             HeaderRead::Foreign => {
-                return self.leave(position, names, "written for another stream or by another version");
+                return self.leave(
+                    directory,
+                    position,
+                    names,
+                    "written for another stream or by another version",
+                );
             }
             HeaderRead::Ours(..) | HeaderRead::Damaged => {
-                return self.drop_files(position, names, "damaged index header");
+                return self.drop_files(directory, position, names, "damaged index header");
             }
         };
         if position < self.recovered.shared.edge.position {
-            return self.drop_files(position, names, "overlaps the block before");
+            return self.drop_files(directory, position, names, "overlaps the block before");
         }
-        let audio_path = self.directory.audio_path(position, header.format.codec);
+        let audio_path = directory.audio_path(position, header.format.codec);
         let audio = match map_audio(&audio_path) {
             Ok(audio) => audio,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return self.drop_files(position, names, "index without audio");
+                return self.drop_files(directory, position, names, "index without audio");
             }
-            Err(error) => return self.leave(position, names, &error.to_string()),
+            Err(error) => return self.leave(directory, position, names, &error.to_string()),
         };
         let mut scan = Scan::new(header, header_bytes as u64, self.last_end);
         scan.believe(&index[header_bytes..], &audio, verify);
-        self.cut(&audio_path, &scan, audio.len() as u64, index.len() as u64);
-        self.enter(audio, scan);
+        self.cut(directory, &audio_path, &scan, audio.len() as u64, index.len() as u64);
+        self.enter(scan, |header, bytes| (Block::new(header, audio, bytes), true));
+    }
+
+    /// A block in memory that another process handed over: its audio is as its index says, nothing was torn.
+    fn take_handed(&mut self, block: HandedBlock) {
+        let HeaderRead::Ours(header, header_bytes) = Header::decode(&block.index, self.key) else {
+            return self.note("a block that was handed over has no index".to_owned());
+        };
+        if header.position < self.recovered.shared.edge.position {
+            return self.note(format!("{:020}: handed over, but overlaps the block before", header.position));
+        }
+        let audio = match map_file(&block.audio) {
+            Ok(audio) => audio,
+            Err(error) => return self.note(format!("{:020}: handed over, but {error}", header.position)),
+        };
+        let mut scan = Scan::new(header, header_bytes as u64, self.last_end);
+        scan.believe(&block.index[header_bytes..], &audio, false);
+        self.enter(scan, |header, bytes| {
+            (Block::in_memory(header, audio, bytes, Arc::new(block.audio)), false)
+        });
     }
 
     /// Adds what was found of a block to the log.
-    fn enter(&mut self, audio: Bytes, scan: Scan) {
+    fn enter(&mut self, scan: Scan, block: impl FnOnce(Header, usize) -> (Block, bool)) {
         let Recovered { shared, last, report } = &mut self.recovered;
         let header = scan.header;
         for (offset, title) in scan.titles {
@@ -180,8 +219,8 @@ impl Recoverer<'_> {
             report.blocks += 1;
             report.chunks += scan.chunks.len() as u64;
             report.bytes += scan.audio_bytes;
-            let block = Arc::new(Block::new(header, audio, scan.audio_bytes as usize));
-            let slot = Slot::new(block, scan.chunks, true);
+            let (block, named) = block(header, scan.audio_bytes as usize);
+            let slot = Slot::new(Arc::new(block), scan.chunks, named);
             self.last_end = Some(slot.end_time());
             shared.push_block(slot);
         }
@@ -190,7 +229,14 @@ impl Recoverer<'_> {
     }
 
     /// Cuts the files of a block to what is believed, and deletes them if that is nothing.
-    fn cut(&mut self, audio_path: &Path, scan: &Scan, audio_bytes: u64, index_bytes: u64) {
+    fn cut(
+        &mut self,
+        directory: &Directory,
+        audio_path: &Path,
+        scan: &Scan,
+        audio_bytes: u64,
+        index_bytes: u64,
+    ) {
         let (audio_cut, index_cut) = (audio_bytes - scan.audio_bytes, index_bytes - scan.index_bytes);
         if audio_cut == 0 && index_cut == 0 && !scan.chunks.is_empty() {
             return;
@@ -198,7 +244,7 @@ impl Recoverer<'_> {
         let position = scan.header.position;
         self.recovered.report.cut_bytes += audio_cut;
         self.note(format!("{position:020}: cut {audio_cut} bytes of audio, {index_cut} of its index"));
-        let index_path = self.directory.index_path(position);
+        let index_path = directory.index_path(position);
         let done = if scan.chunks.is_empty() {
             fs::remove_file(&index_path).and_then(|()| fs::remove_file(audio_path))
         } else {
@@ -210,13 +256,13 @@ impl Recoverer<'_> {
     }
 
     /// Deletes files that hold nothing that can be believed.
-    fn drop_files(&mut self, position: Position, names: &Names, why: &str) {
+    fn drop_files(&mut self, directory: &Directory, position: Position, names: &Names, why: &str) {
         self.note(format!("{position:020}: dropped: {why}"));
         if names.index {
-            let _ = fs::remove_file(self.directory.index_path(position));
+            let _ = fs::remove_file(directory.index_path(position));
         }
         for codec in &names.audio {
-            let path = self.directory.audio_path(position, *codec);
+            let path = directory.audio_path(position, *codec);
             let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
             self.recovered.report.cut_bytes += bytes;
             self.reserve(position.plus(bytes));
@@ -225,11 +271,11 @@ impl Recoverer<'_> {
     }
 
     /// Leaves files alone that may mean something to somebody else; new blocks are not put in their place.
-    fn leave(&mut self, position: Position, names: &Names, why: &str) {
+    fn leave(&mut self, directory: &Directory, position: Position, names: &Names, why: &str) {
         self.note(format!("{position:020}: left alone: {why}"));
         self.reserve(position.plus(1));
         for codec in &names.audio {
-            let path = self.directory.audio_path(position, *codec);
+            let path = directory.audio_path(position, *codec);
             let bytes = fs::metadata(path).map_or(0, |metadata| metadata.len());
             self.reserve(position.plus(bytes));
         }
@@ -329,10 +375,13 @@ fn read_index(path: &Path) -> io::Result<Vec<u8>> {
 
 /// The audio file as it is; no bytes if it is empty.
 fn map_audio(path: &Path) -> io::Result<Bytes> {
-    let file = File::open(path)?;
+    map_file(&File::open(path)?)
+}
+
+fn map_file(file: &File) -> io::Result<Bytes> {
     match usize::try_from(file.metadata()?.len()).map_err(io::Error::other)? {
         0 => Ok(Bytes::new()),
-        bytes => map::map(&file, bytes),
+        bytes => map::map(file, bytes),
     }
 }
 

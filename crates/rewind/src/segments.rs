@@ -3,6 +3,7 @@
 //! not here.
 
 use audio::{Format, Time};
+use serde::{Deserialize, Serialize};
 
 use crate::SegmentSeq;
 
@@ -35,7 +36,7 @@ pub struct Segments {
 }
 
 /// The numbers of one chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Numbers {
     /// The segment it lies in.
     pub segment: SegmentSeq,
@@ -48,7 +49,7 @@ pub(crate) struct Numbers {
 }
 
 /// What the numbers of the next chunk follow from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Step {
     pub format: Format,
     pub samples: u32,

@@ -4,8 +4,9 @@
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, MetadataExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use audio::Codec;
@@ -39,13 +40,13 @@ pub(crate) struct Store {
 pub(crate) struct Directory {
     pub path: PathBuf,
     pub key: String,
-    /// Holds the lock; the system lets go of it when the process ends, however it ends.
-    _lock: File,
+    /// Holds the lock; the system lets go of it when the last process that shares it ends, however it ends.
+    lock: File,
 }
 
 /// A new block's files and its mapping.
 pub(crate) struct Files {
-    pub audio: File,
+    pub audio: Arc<File>,
     /// Its header is written; none for a block in memory.
     pub index: Option<IndexFile>,
     pub bytes: Bytes,
@@ -63,6 +64,24 @@ impl Store {
     pub fn open(dir: Option<&Path>, key: &str) -> Result<Self, OpenError> {
         let directory = dir.map(|dir| Directory::open(dir, key)).transpose()?;
         Ok(Store { directory })
+    }
+
+    /// The same with the lock of another process, which shares it; if it is that of another directory, with one of its
+    /// own.
+    pub fn take_over(dir: Option<&Path>, key: &str, lock: Option<File>) -> Result<Self, OpenError> {
+        let Some((dir, lock)) = dir.zip(lock) else { return Store::open(dir, key) };
+        let path = dir.join(key);
+        let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let ours = fs::metadata(path.join(LOCK_NAME)).map(identity).ok();
+        if ours.is_none() || ours != lock.metadata().map(identity).ok() {
+            return Store::open(Some(dir), key);
+        }
+        Ok(Store { directory: Some(Directory { path, key: key.to_owned(), lock }) })
+    }
+
+    /// The lock on its directory, to be shared with another process.
+    pub fn share_lock(&self) -> io::Result<Option<File>> {
+        self.directory.as_ref().map(|directory| directory.lock.try_clone()).transpose()
     }
 
     /// Where a new block may go, the preferred place first.
@@ -100,7 +119,7 @@ impl Directory {
         let lock =
             OpenOptions::new().write(true).create(true).truncate(false).open(&lock_path).map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Directory { path, key: key.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Directory { path, key: key.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path }),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
@@ -139,7 +158,11 @@ impl Directory {
                 Err(error)
             },
             |bytes| {
-                Ok(Files { audio, index: Some(IndexFile { file: index, bytes: head.len() as u64 }), bytes })
+                Ok(Files {
+                    audio: Arc::new(audio),
+                    index: Some(IndexFile { file: index, bytes: head.len() as u64 }),
+                    bytes,
+                })
             },
         )
     }
@@ -147,10 +170,14 @@ impl Directory {
 
 /// A mapping of full capacity costs address space only: pages come into being as they are written.
 fn create_in_memory(header: &Header, capacity: usize) -> io::Result<Files> {
-    let name = format!("rewind-{}", header.position);
-    let fd = memfd_create(name.as_str(), MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-    // Readers of the mapping would die of a file that got shorter.
+    let audio = memory_file(&format!("rewind-{}", header.position))?;
+    let bytes = map::map(&audio, capacity)?;
+    Ok(Files { audio: Arc::new(audio), index: None, bytes })
+}
+
+/// An empty file without a name, that cannot get shorter: readers of a mapping would die of that.
+pub(crate) fn memory_file(name: &str) -> io::Result<File> {
+    let fd = memfd_create(name, MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
     fcntl_add_seals(&fd, SealFlags::SHRINK)?;
-    let bytes = map::map(&fd, capacity)?;
-    Ok(Files { audio: File::from(fd), index: None, bytes })
+    Ok(File::from(fd))
 }

@@ -25,6 +25,10 @@ const BLOCK_BYTES_MIN: u64 = 256 * 1024;
 /// Larger blocks would be dropped in lumps that are hours of audio.
 const BLOCK_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
+/// Blocks in memory whose files stay open; what is beyond is copied when it is handed to another process. A full buffer
+/// has fewer, unless its format never rests.
+const FILES_MAX: usize = 160;
+
 /// What a log is to be.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -92,12 +96,21 @@ impl Log {
     /// Opens the log: recovers what its directory holds, if it has one. `now` dates an empty log.
     pub fn open(config: Config, now: Time) -> Result<(Writer, Arc<Log>, Recovery), OpenError> {
         let store = Store::open(config.dir.as_deref(), &config.key)?;
-        let Recovered { shared, last, report } = recover::recover(store.directory.as_ref(), now)?;
+        let recovered = recover::recover(&config.key, store.directory.as_ref(), Vec::new(), now)?;
+        let (mut writer, report) = Writer::new(config, store, recovered, now);
+        writer.evict();
+        let log = Arc::clone(&writer.log);
+        Ok((writer, log, report))
+    }
+}
+
+impl Writer {
+    pub(crate) fn new(config: Config, store: Store, recovered: Recovered, now: Time) -> (Self, Recovery) {
+        let Recovered { shared, last, report } = recovered;
         let last_end = shared.blocks.back().map(Slot::end_time);
-        let log = Log::new(shared);
-        let mut writer = Writer {
+        let writer = Writer {
             key: config.key,
-            log: log.clone(),
+            log: Log::new(shared),
             store,
             keep: config.keep,
             bytes_max: config.bytes_max,
@@ -108,12 +121,9 @@ impl Log {
             last_end,
             health: Health::Good,
         };
-        writer.evict();
-        Ok((writer, log, report))
+        (writer, report)
     }
-}
 
-impl Writer {
     /// The stream's key.
     pub fn key(&self) -> &str {
         &self.key
@@ -246,7 +256,8 @@ impl Writer {
     ) -> io::Result<(BlockWriter, Entry)> {
         let title = self.log.metadata_at(header.position);
         let capacity = self.block_bytes(chunk);
-        let mut writer = BlockWriter::create(&self.store, place, header, capacity, &title)?;
+        let keeps_file = self.log.usage().blocks < FILES_MAX;
+        let mut writer = BlockWriter::create(&self.store, place, header, capacity, &title, keeps_file)?;
         match writer.write(&chunk.data, record) {
             Ok(entry) => Ok((writer, entry)),
             Err(error) => {

@@ -2,13 +2,15 @@
 //!
 //! What is shown of it, and to whom, is decided elsewhere.
 
+use serde::{Deserialize, Serialize};
+
 use crate::metadata::clean;
 
 /// Prefixes of the headers: Icecast, SHOUTcast, and Icecast before version 2.
 const PREFIXES: [&str; 3] = ["ice-", "icy-", "x-audiocast-"];
 
 /// What a source says of its station; texts are safe to show, and none is empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announced {
     /// The station's name.
     pub name: Option<String>,

@@ -2,6 +2,8 @@
 //!
 //! A bare LF ends a line, as in heads. Extensions and trailers are read over.
 
+use serde::{Deserialize, Serialize};
+
 /// Longest line that gives a chunk's size, extensions included, its LF not counted.
 const SIZE_LINE_MAX: usize = 256;
 /// Longest trailer section, and longest line of it.
@@ -24,14 +26,14 @@ pub enum ChunkedError {
 }
 
 /// A decoder; give it the bytes as they come.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Decoder {
     state: State,
     line: Vec<u8>,
     trailers: usize,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum State {
     #[default]
     Size,

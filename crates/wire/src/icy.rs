@@ -7,6 +7,7 @@
 //! `n` is one byte; 0 means unchanged. There is no escape: texts must not hold `';` (see `metadata::clean`).
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use crate::text;
 
@@ -20,7 +21,7 @@ const URL_BYTES_MAX: usize = TEXT_BYTES_MAX / 2;
 const FRAME: &str = "StreamTitle='';StreamUrl='';";
 
 /// What is being played.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
     /// `StreamTitle`.
     pub title: String,

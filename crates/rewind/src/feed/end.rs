@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use audio::Time;
+use serde::{Deserialize, Serialize};
 
 use super::request::{Pace, Request};
 use crate::{Edge, Located, Log, Position};
@@ -11,7 +12,7 @@ use crate::{Edge, Located, Log, Position};
 pub const LATE_US: i64 = 10_000_000;
 
 /// Where a feed ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
     /// Never.
     Never,

@@ -6,13 +6,14 @@
 use std::{num::NonZeroU32, sync::Arc};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use wire::icy::EMPTY_BLOCK;
 
 use super::pieces::{Kind, Pieces};
 use crate::{Log, MetaEntry, Position, Run};
 
 /// The metadata framing of one connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Framing {
     /// Audio bytes between two blocks.
     pub metaint: NonZeroU32,

@@ -10,12 +10,13 @@
 //! the audio has a gap, the horizon leaps over it, so that a player that has its burst in hand hears no pause.
 
 use audio::Time;
+use serde::{Deserialize, Serialize};
 
 use super::request::{Pace, Request, Start, micros};
 use crate::{Edge, Located, Log, Position, log::Shared};
 
 /// What decides how far a feed may go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Pacing {
     /// To the live edge.
     Live,
@@ -26,7 +27,7 @@ pub enum Pacing {
 }
 
 /// A feed that lags.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Lagging {
     /// The horizon is so many microseconds before the clock.
     pub lag_us: i64,

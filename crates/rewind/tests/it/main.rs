@@ -8,6 +8,7 @@ mod crash;
 mod degraded;
 mod dump;
 mod eviction;
+mod handoff;
 mod prepend;
 mod reading;
 mod recovery;
