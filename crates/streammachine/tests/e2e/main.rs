@@ -28,4 +28,5 @@ mod shoutcast_programs;
 mod sources;
 mod spans;
 mod studio;
+mod title_owners;
 mod titles;
