@@ -63,10 +63,11 @@ pub static KEYS: &[Key] = &[
 
     // Streams.
     Key::new("streams.*.key", Kind::Name, "null", "The stream's key; in a file it is the name that the stream is listed under."),
-    Key::new("streams.*.name", Kind::Text, "null", "Station name shown by players; `null` is the title, then the key."),
-    Key::new("streams.*.description", Kind::Text, "null", "Description shown by players."),
-    Key::new("streams.*.genre", Kind::Text, "null", "Genre shown by players."),
-    Key::new("streams.*.url", Kind::Text, "null", "Station's web address shown by players; `null` is `metaUrl`."),
+    Key::new("streams.*.name", Kind::Text, "null", "Station name shown by players; `null` is what the encoder announces, then the title, then the key."),
+    Key::new("streams.*.description", Kind::Text, "null", "Description shown by players; `null` is what the encoder announces."),
+    Key::new("streams.*.genre", Kind::Text, "null", "Genre shown by players; `null` is what the encoder announces."),
+    Key::new("streams.*.url", Kind::Text, "null",
+        "Station's web address shown by players; `null` is `metaUrl`, then what the encoder announces, then that of the title."),
     Key::new("streams.*.format", FORMATS, "\"mp3\"", "Format of the audio: `mp3` or `aac`."),
     Key::new("streams.*.content_type", Kind::MediaType, "null", "Media type told to listeners; `null` follows the format."),
     Key::new("streams.*.seconds", Kind::Seconds { min: 1.0, max: YEAR }, "14400", "Length of the rewind buffer."),
@@ -76,6 +77,7 @@ pub static KEYS: &[Key] = &[
     Key::new("streams.*.source_password", Kind::Secret, "null", "Password of sources, unless the mount has its own."),
     Key::new("streams.*.djs.*", Kind::Secret, "null", "Password of one more user who may connect as a source; the API tells who is on air."),
     Key::new("streams.*.sid", SID, "null", "Number of the stream for SHOUTcast sources; see `sources.MOUNT.sid`."),
+    Key::new("streams.*.charset", Kind::Charset, "null", "Character set of titles from sources; see `sources.MOUNT.charset`."),
     Key::new("streams.*.source", Kind::MountName, "null", "Mount that feeds the stream; `null` is the mount named as the stream."),
     Key::new("streams.*.fallback", Kind::Fallback, "null",
         "Plays while no source is there: `builtin:programme`, or `file:///PATH`, again and again."),
@@ -125,6 +127,8 @@ pub static KEYS: &[Key] = &[
     Key::new("sources.*.djs.*", Kind::Secret, "null", "Password of one more user who may connect as a source; the API tells who is on air."),
     Key::new("sources.*.sid", SID, "null",
         "Number of the mount for SHOUTcast sources (`password:#SID`); `null` counts the mounts in the order of their keys, from 1."),
+    Key::new("sources.*.charset", Kind::Charset, "null",
+        "Character set of titles that are no UTF-8 and for which the encoder names none; `null` is Windows-1252."),
     Key::new("sources.*.format", FORMATS, "\"mp3\"", "Format that sources send: `mp3` or `aac`."),
     Key::new("sources.*.monitored", Kind::Flag, "false", "Tell when the mount has no source.").later(),
 

@@ -21,6 +21,7 @@ use parking_lot::RwLock;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 use wire::icy::Metadata;
+use wire::text::Charset;
 
 use crate::base::clock::Clock;
 use crate::base::task as tasks;
@@ -130,6 +131,11 @@ impl Mount {
     /// Its configuration at this moment.
     pub fn config(&self) -> Arc<MountConfig> {
         Arc::clone(&self.config.read())
+    }
+
+    /// Character set of titles that are no UTF-8 and name none.
+    pub fn charset(&self) -> Charset {
+        self.config().charset.unwrap_or_default()
     }
 
     /// Takes over a changed configuration; sources that are connected stay.

@@ -114,6 +114,35 @@ fn a_title_from_the_api_outlasts_a_break_of_the_source() {
     wait_for_title(&host, "Default");
 }
 
+#[test]
+fn titles_that_are_no_utf8_are_in_the_character_set_of_the_mount() {
+    let charset = |charset: &str| json!({"password": PASSWORD, "charset": charset});
+    let host = Host::start(json!({
+        "streams": {
+            "test": {"source_password": PASSWORD, "charset": "ISO-8859-2"},
+            "b": {"source": "mount"}, "c": {"source_password": PASSWORD},
+        },
+        "sources": {"mount": charset("KOI8-R")},
+    }));
+    for (mount, key, song, title) in [
+        ("test", "test", &b"%A3%F3d%BC"[..], "Łódź"),
+        ("test", "test", b"\xa3\xf3d", "Łód"),
+        ("test", "test", b"Bj%C3%B6rk", "Björk"),
+        ("test", "test", b"%A3&charset=latin1", "£"),
+        ("mount", "b", b"%F0%C9%D3%D8%CD%CF", "Письмо"),
+        ("c", "c", b"%A3", "£"),
+    ] {
+        let target = format!("/admin/metadata?mode=updinfo&mount=/{mount}&song=");
+        let rest = b" HTTP/1.0\r\nAuthorization: Basic c291cmNlOnRlc3Rpbmc=\r\n\r\n";
+        let answer = request(host.sources(), &[b"GET ", target.as_bytes(), song, rest].concat());
+        assert!(answer.starts_with(b"HTTP/1.0 200 OK\r\n"), "{}", String::from_utf8_lossy(&answer));
+        eventually(DEADLINE, || (status(&host, key)["metadata"]["StreamTitle"] == title).then_some(()));
+    }
+    let path = "/api/sources/mount/config";
+    let (code, _) = api(&host, "PUT", path, Some(&json!({"charset": "nonsense"})));
+    assert_eq!((code, api(&host, "GET", path, None).1["charset"].clone()), (422, json!("KOI8-R")));
+}
+
 /// A SHOUTcast encoder that was let in and has not sent its headers.
 #[track_caller]
 fn let_in(host: &Host, login: &str) -> Connection {
@@ -178,9 +207,16 @@ fn the_fallback_shows_the_streams_title_and_the_source_its_own_when_it_is_back()
     wait_for_fallback();
     // Its next song begins before it is back: it is not what the fallback plays.
     tell(&host, PASSWORD, "Next");
+    let options = SourceOptions::new("/test", "annaanna");
+    let silent = connect(&host, SourceOptions { user: "anna".to_owned(), ..options });
+    // The mount hears of the title before it hears of her.
+    wait_for_sources(&host, "test", 2);
+    assert_eq!(shown(&host), "Default");
     let mut live = source(&host);
     live.send(&frames().bytes(100..200)).unwrap();
+    eventually(DEADLINE, || line(&host, "test").first()?.get("isFallback").is_none().then_some(()));
     wait_for_title(&host, "Next");
+    drop(silent);
 }
 
 #[test]

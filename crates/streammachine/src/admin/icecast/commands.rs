@@ -181,7 +181,7 @@ impl Request<'_> {
             return Ok(outcome("No such action", false));
         }
         tracing::info!(mount = clean(path), "a title was set by request");
-        let is_done = mount.set_metadata(Sender::default(), asked.metadata()).await;
+        let is_done = mount.set_metadata(Sender::default(), asked.metadata(mount.charset())).await;
         Ok(outcome("Metadata update successful", is_done))
     }
 

@@ -73,7 +73,7 @@ impl Door {
             return answers::metadata_unknown_action();
         }
         let agent = Some(request.head.header("user-agent").unwrap_or_default().to_owned());
-        mount.set_metadata(Sender { dj, ip: Some(peer.ip()), agent }, asked.metadata()).await;
+        mount.set_metadata(Sender { dj, ip: Some(peer.ip()), agent }, asked.metadata(mount.charset())).await;
         match asked.dialect {
             Dialect::Icecast => answers::metadata_done(),
             Dialect::Shoutcast => answers::metadata_done_shoutcast(),
