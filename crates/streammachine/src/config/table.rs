@@ -81,7 +81,7 @@ pub static KEYS: &[Key] = &[
     Key::new("streams.*.source", Kind::MountName, "null", "Mount that feeds the stream; `null` is the mount named as the stream."),
     Key::new("streams.*.fallback", Kind::Fallback, "null",
         "Plays while no source is there: `builtin:programme`, or `file:///PATH`, again and again."),
-    Key::new("streams.*.metaTitle", Kind::Text, "\"\"", "Title until a source or the API sets another."),
+    Key::new("streams.*.metaTitle", Kind::Text, "\"\"", "Title while the source on air has told none and the API has set none."),
     Key::new("streams.*.metaUrl", Kind::Text, "\"\"", "Web address sent with the title."),
     Key::new("streams.*.acceptSourceMeta", Kind::Flag, "null",
         "Titles from sources: `null` takes those of authenticated requests, `true` also those in the audio of an upstream, `false` none."),
