@@ -16,7 +16,9 @@ fuzz_target!(|input: (u16, u8, &[u8])| {
     assert!(at_once.0.len() <= bytes.len());
     let text = String::from_utf8_lossy(bytes);
     if let Ok(query) = Query::decode(&text) {
-        check(&MetadataRequest::decode(&query, wire::metadata::Dialect::Icecast).metadata(Charset::default()));
+        check(
+            &MetadataRequest::decode(&query, wire::metadata::Dialect::Icecast).metadata(Charset::default()),
+        );
     }
     check(&Metadata { title: clean(&text), url: clean(&text) });
 });
