@@ -106,6 +106,17 @@ impl Place {
     }
 }
 
+impl Entry {
+    /// True for a source that an encoder sends.
+    fn is_connected(&self) -> bool {
+        matches!(self.place, Place::Here(_)) && self.sender.ip.is_some()
+    }
+
+    fn is_coming(&self) -> bool {
+        matches!(self.place, Place::Coming(..))
+    }
+}
+
 impl Titles {
     /// A source of `sender` was let in and will be called `id`: titles may come before it does.
     pub fn expect(&mut self, id: Uuid, sender: Sender, now: Mono) {
@@ -157,7 +168,8 @@ impl Titles {
 
     /// Whose title `teller` tells. A DJ's is that of the DJ's own source: the one on air, else the latest. Anybody
     /// else's is that of the source on air, unless exactly one other is at the teller's address, and the one on air is
-    /// not. Of several at that address it is the one with the user agent of the request.
+    /// not. Of several at that address it is the one with the user agent of the request. A source that has not given
+    /// audio yet comes before a fallback.
     fn find_meant(&self, teller: &Sender, on_air: Option<Uuid>) -> Option<usize> {
         let on_air =
             on_air.and_then(|id| self.entries.iter().position(|entry| entry.place == Place::Here(id)));
@@ -177,7 +189,12 @@ impl Titles {
                 _ => {}
             }
         }
+        let is_live = |index: &usize| self.entries[*index].sender.ip.is_some();
         on_air
+            .filter(is_live)
+            .or_else(|| self.entries.iter().position(Entry::is_connected))
+            .or_else(|| self.entries.iter().rposition(Entry::is_coming))
+            .or(on_air)
     }
 
     fn add(&mut self, sender: Sender, place: Place) {
@@ -279,7 +296,24 @@ mod tests {
         check(&[a.clone(), dj("anna", 2)], &encoder(2, "curl"), 1);
         // A user of the API has no address.
         check(&[a, b], &Sender::default(), 0);
-        check(&[Sender::default(), encoder(1, "butt")], &Sender::default(), 0);
+        check(&[Sender::default()], &Sender::default(), 0);
+    }
+
+    #[test]
+    fn a_title_without_a_djs_name_is_that_of_who_is_about_to_be_on_air_while_nobody_is() {
+        let (fallback, first, second) = (Sender::default(), encoder(1, "butt"), encoder(2, "ls"));
+        for teller in [Sender::default(), encoder(3, "curl")] {
+            // The fallback plays, or nothing does.
+            check(&[fallback.clone(), first.clone(), second.clone()], &teller, 1);
+            let (mut titles, ids) = titles(&[first.clone(), second.clone()]);
+            titles.tell(&teller, metadata("T"), None, at(1));
+            assert_eq!((told(&titles, ids[0]), told(&titles, ids[1])), (some("T"), None));
+            let (mut titles, id) = (Titles::default(), Uuid::new_v4());
+            titles.expect(id, first.clone(), at(1));
+            titles.tell(&teller, metadata("T"), None, at(2));
+            titles.arrive(id, first.clone(), at(3));
+            assert_eq!(told(&titles, id), some("T"));
+        }
     }
 
     #[test]
