@@ -6,6 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use wire::icy::{Event, Metadata, Reader, encode_block, parse_text};
 use wire::metadata::{CHARACTERS_MAX, MetadataRequest, clean};
 use wire::path::Query;
+use wire::text::Charset;
 
 fuzz_target!(|input: (u16, u8, &[u8])| {
     let (metaint, length, bytes) = input;
@@ -15,7 +16,9 @@ fuzz_target!(|input: (u16, u8, &[u8])| {
     assert!(at_once.0.len() <= bytes.len());
     let text = String::from_utf8_lossy(bytes);
     if let Ok(query) = Query::decode(&text) {
-        check(&MetadataRequest::decode(&query, wire::metadata::Dialect::Icecast).metadata());
+        check(
+            &MetadataRequest::decode(&query, wire::metadata::Dialect::Icecast).metadata(Charset::default()),
+        );
     }
     check(&Metadata { title: clean(&text), url: clean(&text) });
 });

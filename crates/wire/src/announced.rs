@@ -9,6 +9,9 @@ use crate::metadata::clean;
 /// Prefixes of the headers: Icecast, SHOUTcast, and Icecast before version 2.
 const PREFIXES: [&str; 3] = ["ice-", "icy-", "x-audiocast-"];
 
+/// The name of a station that has none, as libshout sends it.
+const NAMELESS: &str = "no name";
+
 /// What a source says of its station; texts are safe to show, and none is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Announced {
@@ -38,7 +41,10 @@ impl Announced {
                 None if name == "content-type" => &mut announced.content_type,
                 Some(_) | None => continue,
             };
-            let value = clean(value);
+            let mut value = clean(value);
+            if value == NAMELESS {
+                value.clear();
+            }
             if field.is_none() && !value.is_empty() {
                 *field = Some(value);
             }
@@ -69,7 +75,12 @@ mod tests {
 
     #[test]
     fn the_first_text_counts_and_an_empty_one_is_none() {
-        let announced = Announced::read([("ice-name", " "), ("icy-name", "A"), ("ice-name", "B")]);
+        let announced = Announced::read([
+            ("ice-name", " "),
+            ("ice-name", "no name"),
+            ("icy-name", "A"),
+            ("ice-name", "B"),
+        ]);
         assert_eq!(announced, Announced { name: Some("A".to_owned()), ..Announced::default() });
     }
 }

@@ -19,4 +19,4 @@ pub mod playlist;
 pub mod range;
 pub mod shoutcast;
 pub mod source;
-mod text;
+pub mod text;

@@ -7,7 +7,7 @@ use crate::auth::{Credentials, Secret};
 use crate::icy::Metadata;
 use crate::path::{Query, TargetError};
 use crate::shoutcast::{Login, Place};
-use crate::text;
+use crate::text::Charset;
 
 /// Longest text of a field, in characters.
 pub const CHARACTERS_MAX: usize = 1_000;
@@ -22,8 +22,10 @@ pub struct MetadataRequest {
     mode: Option<String>,
     password: Option<Secret>,
     stream: Option<u16>,
-    title: String,
-    url: String,
+    charset: Option<&'static Encoding>,
+    song: Option<Vec<u8>>,
+    artist_and_title: [Option<Vec<u8>>; 2],
+    url_and_artwork: [Option<Vec<u8>>; 2],
 }
 
 /// Whose requests they are.
@@ -39,27 +41,18 @@ impl MetadataRequest {
     /// Reads the fields of a query.
     pub fn decode(query: &Query, dialect: Dialect) -> Self {
         let label = query.get("charset").unwrap_or_default();
-        let charset = Encoding::for_label_no_replacement(label.as_bytes());
-        let text = |name| query.get_bytes(name).map(|bytes| clean(&decode(bytes, charset)));
+        let bytes = |name| query.get_bytes(name).map(<[u8]>::to_vec);
         let said = |name| query.get(name).filter(|value| !value.is_empty());
-        let title = text("song").unwrap_or_else(|| {
-            let parts = [text("artist"), text("title")];
-            let parts: Vec<String> = parts.into_iter().flatten().filter(|part| !part.is_empty()).collect();
-            parts.join(" - ")
-        });
         MetadataRequest {
             dialect,
             mount: said("mount").map(str::to_owned),
             mode: query.get("mode").map(str::to_owned),
             password: said("pass").map(|pass| Secret::new(pass.to_owned())),
             stream: said("sid").and_then(|sid| sid.parse().ok()),
-            title,
-            // ICY has one address: players that know nothing of pictures show it as a link.
-            url: [text("url"), text("artwork")]
-                .into_iter()
-                .flatten()
-                .find(|it| !it.is_empty())
-                .unwrap_or_default(),
+            charset: Encoding::for_label_no_replacement(label.as_bytes()),
+            song: bytes("song"),
+            artist_and_title: [bytes("artist"), bytes("title")],
+            url_and_artwork: [bytes("url"), bytes("artwork")],
         }
     }
 
@@ -96,17 +89,20 @@ impl MetadataRequest {
         self.mode.as_deref() == Some("updinfo")
     }
 
-    /// What is being played.
-    pub fn metadata(&self) -> Metadata {
-        Metadata { title: self.title.clone(), url: self.url.clone() }
-    }
-}
-
-/// Text of whatever character set: the one that is named, else UTF-8 if it is that, else Windows-1252.
-fn decode(bytes: &[u8], charset: Option<&'static Encoding>) -> String {
-    match charset {
-        Some(charset) => charset.decode_without_bom_handling(bytes).0.into_owned(),
-        None => text::decode(bytes),
+    /// What is being played: in the character set that is named, else UTF-8 if it is that, else `charset`.
+    pub fn metadata(&self, charset: Charset) -> Metadata {
+        let text = |bytes: &Vec<u8>| match self.charset {
+            Some(named) => clean(&named.decode_without_bom_handling(bytes).0),
+            None => clean(&charset.decode(bytes)),
+        };
+        let texts = |fields: &[Option<Vec<u8>>]| -> Vec<String> {
+            fields.iter().flatten().map(text).filter(|text| !text.is_empty()).collect()
+        };
+        Metadata {
+            title: self.song.as_ref().map_or_else(|| texts(&self.artist_and_title).join(" - "), text),
+            // ICY has one address: players that know nothing of pictures show it as a link.
+            url: texts(&self.url_and_artwork).into_iter().next().unwrap_or_default(),
+        }
     }
 }
 
@@ -144,7 +140,7 @@ mod tests {
     }
 
     fn title(query: &str) -> String {
-        read(query).metadata().title
+        read(query).metadata(Charset::default()).title
     }
 
     #[test]
@@ -161,7 +157,10 @@ mod tests {
             assert_eq!(title(query), expected, "{query}");
         }
         let request = read("song=A&url=http://u/%0d%0a");
-        assert_eq!(request.metadata(), Metadata { title: "A".to_owned(), url: "http://u/".to_owned() });
+        assert_eq!(
+            request.metadata(Charset::default()),
+            Metadata { title: "A".to_owned(), url: "http://u/".to_owned() }
+        );
     }
 
     #[test]
@@ -171,7 +170,7 @@ mod tests {
             ("url=&artwork=http://a", "http://a"),
             ("album=X", ""),
         ] {
-            assert_eq!(read(query).metadata().url, url, "{query}");
+            assert_eq!(read(query).metadata(Charset::default()).url, url, "{query}");
         }
     }
 
@@ -179,7 +178,7 @@ mod tests {
     fn forms_are_read_in_their_character_set_behind_the_query() {
         let read = |target: &str, body: &[u8]| {
             MetadataRequest::decode_form(target, body, Dialect::Icecast)
-                .map(|it| (it.mount.clone(), it.metadata().title))
+                .map(|it| (it.mount.clone(), it.metadata(Charset::default()).title))
         };
         let expected = |mount: &str, title: &str| Ok((Some(mount.to_owned()), title.to_owned()));
         assert_eq!(read("/admin/metadata", b"mount=/m&song=a+b%21\r\n"), expected("/m", "a b!"));
@@ -218,6 +217,19 @@ mod tests {
             ("charset=hz-gb-2312&song=A", "A"),
         ] {
             assert_eq!(title(query), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_charset_of_the_mount_is_for_what_is_no_utf8_and_named_no_charset() {
+        let latin2 = Charset::find("latin2").unwrap();
+        for (query, expected) in [
+            ("song=%A3%F3d%BC", "Łódź"),
+            ("artist=%A3&title=%F3", "Ł - ó"),
+            ("song=Bj%C3%B6rk", "Björk"),
+            ("song=%A3&charset=ISO-8859-1", "£"),
+        ] {
+            assert_eq!(read(query).metadata(latin2).title, expected, "{query}");
         }
     }
 

@@ -4,6 +4,7 @@ use wire::head::{Head, Protocol, parse};
 use wire::icy::Metadata;
 use wire::path::split_target;
 use wire::source::{Body, SourceRequest, classify};
+use wire::text::Charset;
 
 /// libshout 2.4.6, its three first connections.
 const LIBSHOUT_OPTIONS: &[u8] =
@@ -82,7 +83,10 @@ fn titles_are_read_encoded_or_raw() {
         let SourceRequest::Metadata(request) = classify(&head(bytes)) else { panic!("{title}") };
         assert!(request.is_update());
         assert_eq!(request.mount.as_deref(), Some(mount));
-        assert_eq!(request.metadata(), Metadata { title: title.to_owned(), url: String::new() });
+        assert_eq!(
+            request.metadata(Charset::default()),
+            Metadata { title: title.to_owned(), url: String::new() }
+        );
     }
 }
 
@@ -96,7 +100,7 @@ fn raw_titles_are_read_in_their_character_set() {
     ] {
         let bytes = [b"GET /admin/metadata?mode=updinfo&", query, b" HTTP/1.0\r\n\r\n"].concat();
         let SourceRequest::Metadata(request) = classify(&head(&bytes)) else { panic!("{title}") };
-        assert_eq!(request.metadata().title, title);
+        assert_eq!(request.metadata(Charset::default()).title, title);
     }
 }
 

@@ -157,7 +157,12 @@ impl Checks<'_> {
         let key = stream.mount_key();
         let path = ["streams", stream.key.as_str(), "source_password"];
         if self.settings.sources.contains_key(key) || key != stream.key {
-            for (name, given) in [("djs", !stream.djs.is_empty()), ("sid", stream.sid.is_some())] {
+            let given = [
+                ("djs", !stream.djs.is_empty()),
+                ("sid", stream.sid.is_some()),
+                ("charset", stream.charset.is_some()),
+            ];
+            for (name, given) in given {
                 if given {
                     let message = format!("has no effect: the mount \"{key}\" has its own");
                     self.tell(Severity::Warning, &["streams", &stream.key, name], message);

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use regex::Regex;
 use serde_json::{Number, Value, json};
+use wire::text::Charset;
 
 use super::fallback::Fallback;
 use super::station;
@@ -68,6 +69,8 @@ pub enum Kind {
     Origin,
     /// A media type.
     MediaType,
+    /// A character set.
+    Charset,
     /// An address on the web.
     WebAddress,
     /// A list of addresses on the web.
@@ -115,7 +118,9 @@ impl Kind {
             Kind::Pattern => Regex::new(text).is_ok(),
             Kind::Address => text.parse::<IpAddr>().is_ok(),
             Kind::Zone => jiff::tz::TimeZone::get(text).is_ok(),
-            Kind::Fallback | Kind::WebAddress | Kind::Country | Kind::Subdivision if text.is_empty() => {
+            Kind::Fallback | Kind::WebAddress | Kind::Country | Kind::Subdivision | Kind::Charset
+                if text.is_empty() =>
+            {
                 return Some(Value::Null);
             }
             Kind::Fallback => Fallback::parse(text).is_some() || is_url(text),
@@ -125,6 +130,7 @@ impl Kind {
             Kind::Origin if text == "reflect" => return Some(Value::Null),
             Kind::Origin => is_url(text) || text == "*",
             Kind::MediaType => is_media_type(text),
+            Kind::Charset => return Charset::find(text).map(|charset| charset.name().into()),
             Kind::WebAddress => station::is_web_address(text),
             Kind::Country => return station::country(text).map(Value::from),
             Kind::Subdivision => return station::subdivision(text).map(Value::from),
@@ -162,6 +168,7 @@ impl Kind {
             Kind::MountName => "a mount's key: a stream's key, or several joined by slashes".into(),
             Kind::Origin => "true or one origin such as \"https://radio.example\"".into(),
             Kind::MediaType => "a media type such as \"audio/mpeg\"".into(),
+            Kind::Charset => "a character set such as \"ISO-8859-2\" or \"KOI8-R\"".into(),
             Kind::WebAddress => "a web address such as \"https://radio.example/logo.png\"".into(),
             Kind::WebAddresses => "a list of at most 8 web addresses".into(),
             Kind::Country => "a country as two letters of ISO 3166-1, such as \"DE\"".into(),

@@ -6,6 +6,7 @@ use audio::Codec;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wire::auth::{Credentials, Secret};
+use wire::text::Charset;
 
 use super::fallback::Fallback;
 use super::patch;
@@ -26,6 +27,9 @@ pub struct MountConfig {
     /// Its number for SHOUTcast sources; none is its place among all mounts.
     #[serde(default)]
     pub sid: Option<u16>,
+    /// Character set of titles that are no UTF-8; none is Windows-1252.
+    #[serde(default, with = "values::charset")]
+    pub charset: Option<Charset>,
     /// Codec that is expected; the bytes decide.
     #[serde(with = "values::codec")]
     pub format: Codec,
@@ -69,6 +73,7 @@ impl MountConfig {
             password: stream.source_password.clone(),
             djs: stream.djs.clone(),
             sid: stream.sid,
+            charset: stream.charset,
             format: stream.format,
             monitored: stream.monitored,
             fallback: None,
@@ -124,7 +129,8 @@ mod tests {
             assert_eq!(
                 new.to_json(),
                 json!({
-                    "key": "m", "password": "***", "djs": {}, "sid": null, "format": "mp3", "monitored": false,
+                    "key": "m", "password": "***", "djs": {}, "sid": null, "charset": null, "format": "mp3",
+                    "monitored": false,
                 })
             );
             let same = new.merge(new.to_json().as_object().unwrap()).unwrap();

@@ -95,6 +95,7 @@ fn shape(kind: &Kind) -> Map<String, Value> {
         | Kind::Name
         | Kind::MountName
         | Kind::MediaType
+        | Kind::Charset
         | Kind::WebAddress
         | Kind::Country
         | Kind::Subdivision => json!({ "type": ["string", "null"] }),

@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use wire::auth::Secret;
+use wire::text::Charset;
 
 use super::fallback::Fallback;
 use super::patch;
@@ -19,13 +20,14 @@ const BYTES_PER_SECOND_MAX: u64 = 48_000;
 const BYTES_MAX_MIN: u64 = 16 << 20;
 
 /// Settings that cannot change while the stream runs.
-const FIXED: [&str; 9] = [
+const FIXED: [&str; 10] = [
     "key",
     "format",
     "source",
     "source_password",
     "djs",
     "sid",
+    "charset",
     "fallback",
     "acceptSourceMeta",
     "directories",
@@ -65,6 +67,9 @@ pub struct StreamConfig {
     /// The same mount's number for SHOUTcast sources.
     #[serde(default)]
     pub sid: Option<u16>,
+    /// The same mount's character set of titles.
+    #[serde(default, with = "values::charset")]
+    pub charset: Option<Charset>,
     /// Mount that feeds it; none is the one of its own key.
     pub source: Option<String>,
     /// What plays while no source is there, as written; see [`StreamConfig::fallback`].
@@ -212,7 +217,7 @@ mod tests {
         let shown = r#"{
                 "key": "test", "name": null, "description": null, "genre": null, "url": null, "format": "mp3",
                 "content_type": null, "seconds": 14400, "bytes_max": null, "burst": 30, "source_password": "***",
-                "djs": {}, "sid": null, "source": null, "fallback": null, "metaTitle": "", "metaUrl": "",
+                "djs": {}, "sid": null, "charset": null, "source": null, "fallback": null, "metaTitle": "", "metaUrl": "",
                 "acceptSourceMeta": null,
                 "meta_interval": 32768, "max_buffer": 4194304, "host": null, "listen_url": null,
                 "public": false, "directories": [], "index_metadata": false, "do_not_index": false,
@@ -229,7 +234,7 @@ mod tests {
     fn what_the_api_shows_can_be_sent_back() {
         let all = json!({
             "name": "N", "burst": 2.5, "source_password": "pw", "fallback": "http://radio.example/live",
-            "acceptSourceMeta": false, "timezone": "Europe/Berlin", "preroll": "http://ads.example", "bytes_max": 2_000_000,
+            "acceptSourceMeta": false, "timezone": "Europe/Berlin", "charset": "koi8-r", "preroll": "http://ads.example", "bytes_max": 2_000_000,
         });
         let config = StreamConfig::with_key("test").merge(&patch(all)).unwrap();
         assert_eq!(config.merge(&patch(config.to_json())), Ok(config));
@@ -283,7 +288,7 @@ mod tests {
                 vec!["key", "format", "fallback"],
             ),
             (json!({"source_password": "other"}), vec!["source_password"]),
-            (json!({"djs": {"anna": "x"}, "sid": 2}), vec!["djs", "sid"]),
+            (json!({"djs": {"anna": "x"}, "sid": 2, "charset": "latin2"}), vec!["djs", "sid", "charset"]),
             (json!({"source_password": "***", "seconds": 5, "name": "N", "root_route": true}), vec![]),
         ] {
             assert_eq!(old.fixed_changes(&old.merge(&patch(change)).unwrap()), fixed);

@@ -74,3 +74,19 @@ pub mod codec {
         codec.ok_or_else(|| serde::de::Error::custom(format!("no format is called {name:?}")))
     }
 }
+
+/// A character set by its name, if there is one.
+pub mod charset {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+    use wire::text::Charset;
+
+    pub fn serialize<S: Serializer>(value: &Option<Charset>, serializer: S) -> Result<S::Ok, S::Error> {
+        value.map(Charset::name).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Charset>, D::Error> {
+        let Some(name) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+        let unknown = || serde::de::Error::custom(format!("no character set is called {name:?}"));
+        Charset::find(&name).ok_or_else(unknown).map(Some)
+    }
+}

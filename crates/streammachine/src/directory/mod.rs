@@ -97,8 +97,7 @@ fn station(stream: &Stream, seats: usize) -> Option<Station> {
     let line = stream.mount().line();
     let format = line.first().filter(|source| !source.is_fallback())?.format()?;
     let listen_url = config.listen_url().filter(|_| config.public)?;
-    let text = |text: &Option<String>| text.as_deref().map(clean).unwrap_or_default();
-    let name = config.name.as_deref().map(clean).filter(|name| !name.is_empty());
+    let of_stream = stream.station();
     let metadata = stream.log().metadata();
     let media_type =
         content_type(&config, Some(format)).split(';').next().unwrap_or_default().trim().to_owned();
@@ -106,16 +105,11 @@ fn station(stream: &Stream, seats: usize) -> Option<Station> {
     let bitrate = (format.bitrate_kbps > 0).then(|| format.bitrate_kbps.to_string());
     Some(Station {
         entry: vec![
-            ("sn", name.unwrap_or_else(|| stream.key().to_owned())),
-            (
-                "genre",
-                Some(text(&config.genre))
-                    .filter(|genre| !genre.is_empty())
-                    .unwrap_or_else(|| GENRE.to_owned()),
-            ),
+            ("sn", of_stream.name.unwrap_or_else(|| stream.key().to_owned())),
+            ("genre", of_stream.genre.unwrap_or_else(|| GENRE.to_owned())),
             ("cpswd", String::new()),
-            ("desc", text(&config.description)),
-            ("url", clean(config.url.as_deref().unwrap_or(&config.meta_url))),
+            ("desc", of_stream.description.unwrap_or_default()),
+            ("url", of_stream.url.unwrap_or_default()),
             ("listenurl", listen_url),
             ("type", media_type),
             ("stype", String::new()),

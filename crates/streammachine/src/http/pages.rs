@@ -86,7 +86,7 @@ fn facts(app: &App, stream: &Stream, now: &str) -> Value {
     let (span, format) = (log.span(), log.format());
     json!({
         "key": stream.key(),
-        "name": config.name.as_deref().unwrap_or(stream.key()),
+        "name": stream.name(),
         "url": format!("/{}", stream.key()),
         "title": log.metadata().title,
         "format": format.map(|format| format.stream_key()),
@@ -117,7 +117,7 @@ pub fn playlist(app: &App, path: &ListenPath, query: &Query, headers: &HeaderMap
     let pairs: Vec<(String, String)> =
         query.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let url = base + &wire::path::encode_target(&format!("/{}/", stream.key()), &pairs);
-    let title = config.name.clone().unwrap_or_else(|| stream.key().to_owned());
+    let title = stream.name();
     let (media_type, text) = match kind {
         "pls" => ("audio/x-scpls", playlist::pls(&url)),
         "m3u" => ("audio/x-mpegurl", playlist::m3u(&title, &url)),

@@ -50,19 +50,17 @@ pub fn headers(stream: &Stream, given: &Opened, cors: &Cors, origin: Option<&str
 /// span has none of them: VLC takes whatever has `icy-name` for a stream without an end, and asks for
 /// the span again and again, a thousand times a second.
 fn station(headers: &mut Vec<Header>, stream: &Stream, config: &StreamConfig) {
-    let metadata = stream.log().metadata();
-    let name = [config.name.as_deref(), Some(metadata.title.as_str())];
-    let name = name.into_iter().flatten().find(|name| !name.is_empty()).unwrap_or(stream.key());
-    headers.push(("icy-name", clean(name)));
-    let url = config.url.as_deref().unwrap_or(&metadata.url);
+    let (station, metadata) = (stream.station(), stream.log().metadata());
+    // Without a name and an address of the station: those of what is played, as the original has them.
+    let played = |text: &str| Some(clean(text)).filter(|text| !text.is_empty());
+    let name = station.name.or_else(|| played(&metadata.title));
+    headers.push(("icy-name", name.unwrap_or_else(|| stream.key().to_owned())));
     let texts = [
-        ("icy-genre", config.genre.as_deref().unwrap_or("")),
-        ("icy-url", url),
-        ("icy-description", config.description.as_deref().unwrap_or("")),
+        ("icy-genre", station.genre),
+        ("icy-url", station.url.or_else(|| played(&metadata.url))),
+        ("icy-description", station.description),
     ];
-    headers.extend(
-        texts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name, clean(text))),
-    );
+    headers.extend(texts.into_iter().filter_map(|(name, text)| Some((name, text?))));
     headers.push(("icy-pub", if config.public { "1" } else { "0" }.to_owned()));
     facts(headers, &config.facts);
 }

@@ -10,6 +10,7 @@ mod order;
 pub mod reception;
 pub mod registry;
 mod task;
+mod titles;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,12 +21,15 @@ use parking_lot::RwLock;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 use wire::icy::Metadata;
+use wire::text::Charset;
 
 use crate::base::clock::Clock;
 use crate::base::task as tasks;
 use crate::config::MountConfig;
 use crate::mount::history::History;
 use crate::source::{Output, Report, Source};
+
+pub use titles::Sender;
 
 /// Reports of sources and commands that may wait for a mount; beyond that, sources are slowed down.
 const QUEUE_MAX: usize = 16;
@@ -58,12 +62,12 @@ pub enum Fallback {
 /// What happens on air.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// This source goes on air; frames that follow are its.
-    Started(Arc<Source>),
+    /// Another source goes on air; frames that follow are its.
+    Started,
     /// Whole frames of the source on air.
     Frames(Arc<[Batch]>),
-    /// The source on air tells what it plays.
-    Metadata(Metadata),
+    /// What the source on air told last of what it plays; none if it has told nothing.
+    Metadata(Option<Metadata>),
     /// Nobody is on air any more.
     Stopped,
 }
@@ -76,7 +80,8 @@ pub type Line = Arc<[Arc<Source>]>;
 
 enum Command {
     Add(Arc<Source>),
-    Metadata(Metadata),
+    Expect(Uuid, Sender),
+    Metadata(Sender, Metadata),
     Tap(Tap),
     End,
 }
@@ -128,6 +133,11 @@ impl Mount {
         Arc::clone(&self.config.read())
     }
 
+    /// Character set of titles that are no UTF-8 and name none.
+    pub fn charset(&self) -> Charset {
+        self.config().charset.unwrap_or_default()
+    }
+
     /// Takes over a changed configuration; sources that are connected stay.
     pub fn set_config(&self, config: MountConfig) {
         *self.config.write() = Arc::new(config);
@@ -143,15 +153,24 @@ impl Mount {
         Arc::clone(&self.line.borrow())
     }
 
+    /// Tells that a source of `sender` is let in and about to be added, under the returned id. What it tells of what it
+    /// plays may come first: encoders send that as soon as they are let in, over another connection.
+    pub async fn expect(&self, sender: Sender) -> Uuid {
+        let id = Uuid::new_v4();
+        // A mount that has ended takes no source either.
+        let _ = self.commands.send(Command::Expect(id, sender)).await;
+        id
+    }
+
     /// Adds a source; its task reports through what is returned. None if the mount has ended.
     pub async fn add(&self, source: Arc<Source>) -> Option<Output> {
         self.commands.send(Command::Add(Arc::clone(&source))).await.ok()?;
         Some(Output::new(source, self.reports.clone()))
     }
 
-    /// Tells what is being played. False if the mount has ended.
-    pub async fn set_metadata(&self, metadata: Metadata) -> bool {
-        self.commands.send(Command::Metadata(metadata)).await.is_ok()
+    /// `teller` tells what is being played by the source that it speaks for. False if the mount has ended.
+    pub async fn set_metadata(&self, teller: Sender, metadata: Metadata) -> bool {
+        self.commands.send(Command::Metadata(teller, metadata)).await.is_ok()
     }
 
     /// Lets `tap` hear what happens on air from now on.

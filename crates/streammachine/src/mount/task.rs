@@ -6,11 +6,11 @@ use std::time::Duration;
 use audio::Batch;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
-use wire::icy::Metadata;
 
 use crate::base::clock::Clock;
 use crate::base::task as tasks;
 use crate::mount::order::Order;
+use crate::mount::titles::{Sender, Title, Titles};
 use crate::mount::{Command, Event, Fallback, Line, Tap};
 use crate::source::{End, Origin, Output, Report, Source, builtin, file};
 
@@ -22,7 +22,9 @@ pub(super) struct Task {
     announce: watch::Sender<Line>,
     order: Order,
     on_air: Option<Uuid>,
-    metadata: Option<Metadata>,
+    titles: Titles,
+    /// The title that was told last.
+    shown: Option<Title>,
     taps: Vec<Tap>,
     played_before: bool,
     ending: bool,
@@ -44,7 +46,8 @@ impl Task {
             announce,
             order: Order::default(),
             on_air: None,
-            metadata: None,
+            titles: Titles::default(),
+            shown: None,
             taps: Vec::new(),
             played_before: false,
             ending: false,
@@ -77,17 +80,20 @@ impl Task {
                 if self.ending {
                     source.stop.cancel();
                 }
-                self.order.add(source);
+                self.add(source);
                 self.settle();
             }
-            Command::Metadata(metadata) => {
-                self.metadata = Some(metadata.clone());
-                self.tell(&Event::Metadata(metadata));
+            Command::Expect(id, sender) => self.titles.expect(id, sender, self.clock.mono()),
+            Command::Metadata(teller, metadata) => {
+                let title = self.titles.tell(&teller, metadata, self.on_air, self.clock.mono());
+                if self.on_air.is_none_or(|id| self.titles.of(id) == Some(&title)) {
+                    self.show(title);
+                }
             }
             Command::Tap(mut tap) => {
                 // One that comes late hears who is on air and what was said last.
-                let started = self.order.active().cloned().map(Event::Started);
-                let said = self.metadata.clone().map(Event::Metadata);
+                let started = self.order.active().map(|_| Event::Started);
+                let said = self.shown.clone().map(|title| Event::Metadata(title.told));
                 let now = self.clock.now();
                 if [started, said].iter().flatten().all(|event| tap(event, now)) {
                     self.taps.push(tap);
@@ -114,8 +120,7 @@ impl Task {
                 }
             }
             Report::Ended(end) => {
-                if let Some(source) = self.order.remove(id) {
-                    log_end(&end, &source);
+                if self.remove(id, &end) {
                     // A fallback ends by itself only when it is stopped: it is wanted again at once, or not at all.
                     self.settle();
                 }
@@ -130,12 +135,15 @@ impl Task {
         } else {
             self.stop_fallback();
         }
-        let active = self.order.active().cloned();
-        let id = active.as_ref().map(|source| source.id);
+        let id = self.order.active().map(|source| source.id);
         if id != self.on_air {
             self.on_air = id;
-            let event = active.map_or(Event::Stopped, Event::Started);
-            self.tell(&event);
+            self.tell(if id.is_some() { &Event::Started } else { &Event::Stopped });
+            let title = id.and_then(|id| self.titles.of(id)).cloned();
+            // One that comes back after a short break goes on under what is shown, be it from another than a source.
+            if let Some(title) = title.filter(|title| self.shown.as_ref() != Some(title)) {
+                self.show(title);
+            }
         }
         self.announce.send_replace(self.order.iter().cloned().collect());
     }
@@ -152,7 +160,7 @@ impl Task {
         };
         let source = Source::new(origin, self.clock.now().wall);
         let output = Output::new(Arc::clone(&source), self.reports.clone());
-        self.order.add(source);
+        self.add(source);
         let again = std::mem::replace(&mut self.played_before, true);
         let clock = self.clock;
         match fallback {
@@ -171,20 +179,32 @@ impl Task {
         let ids: Vec<Uuid> =
             fallbacks.inspect(|source| source.stop.cancel()).map(|source| source.id).collect();
         for id in ids {
-            if let Some(source) = self.order.remove(id) {
-                log_end(&End::Stopped, &source);
-            }
+            self.remove(id, &End::Stopped);
         }
+    }
+
+    fn add(&mut self, source: Arc<Source>) {
+        self.titles.arrive(source.id, Sender::of(&source), self.clock.mono());
+        self.order.add(source);
+    }
+
+    /// False if it was not there.
+    fn remove(&mut self, id: Uuid, end: &End) -> bool {
+        let Some(source) = self.order.remove(id) else { return false };
+        self.titles.leave(id, self.clock.mono());
+        tracing::info!(source = %source, id = %source.id, reason = %end, "source ended");
+        true
+    }
+
+    fn show(&mut self, title: Title) {
+        self.tell(&Event::Metadata(title.told.clone()));
+        self.shown = Some(title);
     }
 
     fn tell(&mut self, event: &Event) {
         let now = self.clock.now();
         self.taps.retain_mut(|tap| tap(event, now));
     }
-}
-
-fn log_end(end: &End, source: &Source) {
-    tracing::info!(source = %source, id = %source.id, reason = %end, "source ended");
 }
 
 fn frames(batches: Vec<Batch>) -> Event {

@@ -104,18 +104,19 @@ pub struct Output {
 impl Source {
     /// A source that just connected.
     pub fn new(origin: Origin, connected_at: Time) -> Arc<Self> {
-        Self::of_encoder(origin, None, Announced::default(), connected_at)
+        Self::of_encoder(Uuid::new_v4(), origin, None, Announced::default(), connected_at)
     }
 
-    /// A source that just connected and told of itself.
+    /// A source called `id` that just connected and told of itself.
     pub fn of_encoder(
+        id: Uuid,
         origin: Origin,
         dj: Option<String>,
         announced: Announced,
         connected_at: Time,
     ) -> Arc<Self> {
         Arc::new(Source {
-            id: Uuid::new_v4(),
+            id,
             origin,
             dj,
             announced,

@@ -5,6 +5,7 @@
 
 mod recorder;
 pub mod registry;
+mod station;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -47,8 +47,6 @@ pub(super) struct Recorder {
     clock: Clock,
     default_metadata: Metadata,
     accepts_metadata: bool,
-    /// Whether the fallback was the last on air; none before anything was.
-    on_fallback: Option<bool>,
     degraded: bool,
     /// The latest moment that the chunker was told.
     heard_at: Now,
@@ -78,7 +76,6 @@ impl Recorder {
             clock,
             default_metadata,
             accepts_metadata: config.accept_source_meta != Some(false),
-            on_fallback: None,
             degraded: false,
             heard_at: clock.now(),
             segment_began,
@@ -138,19 +135,13 @@ impl Recorder {
         let now = if now.mono < self.heard_at.mono { self.heard_at } else { now };
         self.heard_at = now;
         match event {
-            Event::Started(source) => {
-                self.chunker.source_started(now, &mut self.chunks);
-                let fallback = source.is_fallback();
-                if self.on_fallback.replace(fallback).is_some_and(|before| before != fallback) {
-                    self.writer.set_metadata(self.default_metadata.clone(), now.wall);
-                }
-            }
+            Event::Started => self.chunker.source_started(now, &mut self.chunks),
             Event::Frames(batches) => {
                 batches.iter().for_each(|batch| self.chunker.push(batch, now, &mut self.chunks));
             }
-            Event::Metadata(metadata) => {
+            Event::Metadata(told) => {
                 if self.accepts_metadata {
-                    self.writer.set_metadata(metadata, now.wall);
+                    self.writer.set_metadata(told.unwrap_or_else(|| self.default_metadata.clone()), now.wall);
                 }
             }
             Event::Stopped => self.chunker.finish(now, &mut self.chunks),

@@ -111,7 +111,8 @@ fn configurations_are_shown_with_defaults_and_without_secrets() {
     }
     let (_, mount) = api(&host, "GET", "/api/sources/studio/config", None);
     let known = json!({
-        "key": "studio", "password": "***", "djs": {}, "sid": null, "format": "mp3", "monitored": false,
+        "key": "studio", "password": "***", "djs": {}, "sid": null, "charset": null, "format": "mp3",
+        "monitored": false,
     });
     assert_eq!(mount, known);
     let (_, all) = api(&host, "GET", "/api/config", None);

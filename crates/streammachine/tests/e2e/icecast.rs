@@ -207,10 +207,7 @@ fn both(test: &str) -> Option<(Icecast, Host, [Station; 2])> {
         return None;
     };
     let host = Host::start(json!({
-        "streams": {"a.mp3": {
-            "source_password": PASSWORD, "name": "R & <D>", "genre": "Talk", "description": "Desc",
-            "url": "http://r.example/",
-        }},
+        "streams": {"a.mp3": {"source_password": PASSWORD}},
         "users": {"admin": HASH},
         "admin": {"require_auth": true},
     }));

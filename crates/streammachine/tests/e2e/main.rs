@@ -29,5 +29,7 @@ mod shoutcast;
 mod shoutcast_programs;
 mod sources;
 mod spans;
+mod stations;
 mod studio;
+mod title_owners;
 mod titles;

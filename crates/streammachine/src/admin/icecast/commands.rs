@@ -11,7 +11,7 @@ use super::answers::{Refused, outcome, text, xml};
 use super::stats::{self, OnAir};
 use super::xml::Xml;
 use crate::admin::Admin;
-use crate::mount::Mount;
+use crate::mount::{Mount, Sender};
 use crate::stream::Stream;
 
 /// A request for a command.
@@ -181,7 +181,7 @@ impl Request<'_> {
             return Ok(outcome("No such action", false));
         }
         tracing::info!(mount = clean(path), "a title was set by request");
-        let is_done = mount.set_metadata(asked.metadata()).await;
+        let is_done = mount.set_metadata(Sender::default(), asked.metadata(mount.charset())).await;
         Ok(outcome("Metadata update successful", is_done))
     }
 

@@ -161,22 +161,17 @@ fn played(stream: Option<&Stream>, query: &Query) -> Response {
 fn facts(admin: &Admin, stream: Option<&Stream>) -> Vec<(&'static str, Datum)> {
     let on_air = stream.and_then(|stream| OnAir::find(admin, admin.streams.find(stream.key())?));
     let counts = stream.map(|stream| admin.roster.count(stream)).unwrap_or_default();
-    let config = stream.map(Stream::config);
-    let setting = |get: fn(&crate::config::StreamConfig) -> &Option<String>| {
-        let value = config.as_deref().and_then(|config| get(config).clone());
-        Datum::Text(value.unwrap_or_default())
-    };
+    let station = stream.map(Stream::station).unwrap_or_default();
     let key = stream.map_or("", Stream::key);
-    let name = config.as_deref().and_then(|config| config.name.clone()).unwrap_or_else(|| key.to_owned());
     let format = stream.and_then(|stream| stream.log().format());
     let number = |value: Option<u64>| Datum::Number(value.unwrap_or(0));
     let media_type = on_air.as_ref().map(OnAir::media_type).unwrap_or_default();
     let is_fallback = on_air.as_ref().is_some_and(|it| it.source.is_fallback());
     let mut facts = audience(admin, &counts).to_vec();
     facts.extend([
-        ("SERVERGENRE", setting(|config| &config.genre)),
-        ("SERVERURL", setting(|config| &config.url)),
-        ("SERVERTITLE", Datum::Text(name)),
+        ("SERVERGENRE", Datum::Text(station.genre.unwrap_or_default())),
+        ("SERVERURL", Datum::Text(station.url.unwrap_or_default())),
+        ("SERVERTITLE", Datum::Text(station.name.unwrap_or_else(|| key.to_owned()))),
         ("SONGTITLE", Datum::Text(stream.map(title).unwrap_or_default())),
         ("STREAMHITS", Datum::Number(counts.total)),
         ("STREAMSTATUS", Datum::Number(u64::from(on_air.is_some()))),

@@ -120,8 +120,8 @@ impl OnAir {
     /// What is told of it, in the order of the names; `base` is the server's address as the client knows it.
     pub fn facts(&self, base: &str) -> Vec<Fact> {
         let (config, log) = (self.stream.config(), self.stream.log());
-        let name = config.name.clone().unwrap_or_else(|| self.stream.key().to_owned());
-        let or = |setting: &Option<String>, default: &str| text(setting.as_deref().unwrap_or(default));
+        let station = self.stream.station();
+        let or = |told: Option<String>, default: &str| text(told.unwrap_or_else(|| default.to_owned()));
         let (source_ip, agent) = match &self.source.origin {
             Origin::Icecast { peer, agent } | Origin::Shoutcast { peer, agent } => {
                 (peer.ip().to_string(), wire::metadata::clean(agent))
@@ -131,14 +131,14 @@ impl OnAir {
         let listenurl = base.to_owned() + &wire::path::encode_target(&self.mount(), &[]);
         let mut facts = self.format_facts();
         facts.extend([
-            ("genre", or(&config.genre, "various")),
+            ("genre", or(station.genre, "various")),
             ("listener_peak", Datum::Number(self.counts.peak as u64)),
             ("listeners", Datum::Number(self.counts.listeners as u64)),
             ("listenurl", text(listenurl)),
             ("max_listeners", text("unlimited")),
             ("public", Datum::Number(u64::from(config.public))),
-            ("server_description", or(&config.description, "Unspecified description")),
-            ("server_name", text(name)),
+            ("server_description", or(station.description, "Unspecified description")),
+            ("server_name", or(station.name, self.stream.key())),
             ("server_type", text(self.media_type())),
             ("slow_listeners", Datum::Number(self.stream.slow_listeners())),
             ("source_ip", text(source_ip)),
@@ -150,7 +150,7 @@ impl OnAir {
         ]);
         let title = log.metadata().title;
         facts.extend((!title.is_empty()).then(|| ("title", text(title))));
-        facts.extend(config.url.as_ref().map(|url| ("server_url", text(url))));
+        facts.extend(station.url.map(|url| ("server_url", text(url))));
         facts.sort_unstable_by_key(|(name, _)| *name);
         facts
     }

@@ -152,10 +152,12 @@ impl<'a> Streams<'a, '_> {
         self.draft.open(&of_stream);
         if mount_key == key {
             self.password(at, mount, &["streams", &key, "source_password"]);
+            self.charset(mount, &["streams", &key, "charset"]);
         } else {
             self.draft.open(&["sources", &mount_key]);
             self.draft.set(at, &["streams", &key, "source"], mount_key.as_str());
             self.password(at, mount, &["sources", &mount_key, "password"]);
+            self.charset(mount, &["sources", &mount_key, "charset"]);
         }
         if key != name {
             let message = format!("listeners must go to `/{key}`, encoders to the mount `/{mount_key}`");
@@ -232,8 +234,18 @@ impl<'a> Streams<'a, '_> {
         if let Some(element) = self.field(mount, "username").filter(|element| element.text() != "source") {
             self.draft.note(element, "any user name of a source is taken; only the password counts");
         }
-        self.charset(mount);
         self.public(mount, key);
+    }
+
+    /// The character set of titles; UTF-8 and Latin-1 are understood without. `setting` is where it is set.
+    fn charset(&mut self, mount: Option<Element<'a>>, setting: &[&str]) {
+        let Some(element) = self.field(mount, "charset") else { return };
+        let name = element.text().to_ascii_lowercase();
+        // `ISO8859-2` and `UTF8` are usual here, and the first is no name of the web's.
+        let name = if name.starts_with("iso8859") { name.replacen("iso", "iso-", 1) } else { name };
+        if !["", "utf8", "utf-8", "iso-8859-1", "latin1", "windows-1252", "cp1252"].contains(&name.as_str()) {
+            self.draft.set(element, setting, name);
+        }
     }
 
     fn format(
@@ -266,18 +278,6 @@ impl<'a> Streams<'a, '_> {
                     "{kind} is not understood in this version: let the encoder send MP3 or AAC (ADTS)"
                 );
                 self.draft.warn(told.as_ref().map_or(at, |(element, _)| *element), message);
-            }
-        }
-    }
-
-    fn charset(&mut self, mount: Option<Element<'a>>) {
-        let Some(element) = self.field(mount, "charset") else { return };
-        match element.text().to_ascii_lowercase().replace(['-', '_'], "").as_str() {
-            "" | "utf8" | "iso88591" | "latin1" | "windows1252" | "cp1252" => {}
-            _ => {
-                let message =
-                    "is left out: titles are UTF-8, Windows-1252, or in the `charset` that the encoder names";
-                self.draft.warn(element, message);
             }
         }
     }

@@ -386,7 +386,7 @@ fn values_that_no_setting_can_have_are_told_and_the_rest_is_taken() {
     let xml = with(
         "<limits><clients>many</clients><sources>0</sources><source-timeout>-1</source-timeout>\
          <burst-size>x</burst-size><queue-size>1</queue-size></limits>\n<hostname>a b</hostname>\n\
-         <mount><mount-name>/a</mount-name><public>maybe</public><type>application/ogg</type><charset>KOI8-R</charset>\
+         <mount><mount-name>/a</mount-name><public>maybe</public><type>application/ogg</type><charset>EBCDIC</charset>\
          <password>pw-1\npw-2</password><listenurl>radio</listenurl></mount>\n\
          <mount><mount-name>/b.ogg</mount-name><public>-1</public></mount>\n<mount><type>x</type></mount>\n\
          <logging><loglevel>9</loglevel></logging>\n<paths><alias source=\"/x\" dest=\"/a\"/></paths>",
@@ -404,7 +404,7 @@ fn values_that_no_setting_can_have_are_told_and_the_rest_is_taken() {
         "5: /icecast/hostname: is left out: it is no name of a host",
         "6: /icecast/mount[1]/public: cannot become `streams.KEY.public`: expected true or false, found \"maybe\"",
         "6: /icecast/mount[1]/type: application/ogg is not understood in this version",
-        "6: /icecast/mount[1]/charset: is left out: ",
+        "6: /icecast/mount[1]/charset: cannot become `streams.KEY.charset`: expected a character set such as",
         "6: /icecast/mount[1]/password: cannot become `streams.KEY.source_password`: expected a password in one line, \
          found something else",
         "6: /icecast/mount[1]: there is no password for it: set `streams.a.source_password`",
@@ -417,6 +417,27 @@ fn values_that_no_setting_can_have_are_told_and_the_rest_is_taken() {
     ] {
         assert!(told.iter().any(|line| line.contains(text)), "{text}\nis not in\n{told:#?}");
     }
+}
+
+#[test]
+fn a_character_set_of_titles_is_that_of_the_mount() {
+    let mount = |name: &str, charset: &str| {
+        format!("<mount><mount-name>{name}</mount-name><charset>{charset}</charset></mount>")
+    };
+    let mounts = [
+        ("/a", "KOI8-R"),
+        ("/b", "ISO8859-2"),
+        ("/c", "UTF8"),
+        ("/d", "iso-8859-1"),
+        ("/e/f", "Windows-1251"),
+    ];
+    let (settings, _) = import(&with(&mounts.map(|(name, charset)| mount(name, charset)).concat()));
+    let of_stream = |key: &str| settings["streams"][key]["charset"].clone();
+    assert_eq!(
+        ["a", "b", "c", "d", "e-f"].map(of_stream),
+        [json!("KOI8-R"), json!("ISO-8859-2"), Value::Null, Value::Null, Value::Null]
+    );
+    assert_eq!(settings["sources"]["e/f"]["charset"], "windows-1251");
 }
 
 #[test]

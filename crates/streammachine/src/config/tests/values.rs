@@ -71,6 +71,7 @@ fn samples(kind: &Kind) -> (Vec<(Value, Value)>, Vec<Value>) {
             good.retain(|(value, _)| value != &json!("reflect"));
             (good, bad.into_iter().filter(|value| value != &json!(true)).collect())
         }
+        Kind::Charset => texts(&["ISO-8859-2", "KOI8-R", "UTF-8"], &["latin-x", "UTF-16LE", "ISO-2022-JP"]),
         Kind::MediaType => {
             texts(&["audio/mpeg", "audio/aac; codecs=mp4a.40.2"], &["audio", "audio/", "/x", "ä/b", ""])
         }

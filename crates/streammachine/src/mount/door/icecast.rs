@@ -11,6 +11,7 @@ use wire::source::{self as request, SourceRequest, answers, classify};
 
 use super::{Door, Guest, welcome};
 use crate::base::head::{Incoming, answer_and_close};
+use crate::mount::Sender;
 use crate::mount::admission;
 use crate::mount::history::{Asked, Protocol};
 use crate::mount::reception::Visitor;
@@ -71,6 +72,10 @@ impl Door {
         let Some(place) = self.find_place(&asked, &admitted.mount) else {
             return answer_and_close(socket, &answers::refusal(403, "too many sources connected", "")).await;
         };
+        let agent = head.header("user-agent").unwrap_or_default().to_owned();
+        let dj = admitted.person.into_dj();
+        let sender = Sender { dj: dj.clone(), ip: Some(peer.ip()), agent: Some(agent.clone()) };
+        let id = admitted.mount.expect(sender).await;
         if !welcome(&mut socket, wanted.welcome()).await {
             return;
         }
@@ -79,10 +84,9 @@ impl Door {
             request::Body::Length(length) => Body::Length(length),
             request::Body::Chunked => Body::Chunked(chunked::Decoder::default()),
         };
-        let agent = head.header("user-agent").unwrap_or_default().to_owned();
         let origin = Origin::Icecast { peer, agent };
         let announced = Announced::read(head.headers());
-        let source = Source::of_encoder(origin, admitted.person.into_dj(), announced, self.clock.now().wall);
+        let source = Source::of_encoder(id, origin, dj, announced, self.clock.now().wall);
         self.read(socket, first, Guest { mount: admitted.mount, source, asked, place, body }).await;
     }
 }

@@ -8,6 +8,7 @@ use wire::shoutcast::{INVALID_PASSWORD, Login, WELCOME, parse_headers};
 
 use super::{Door, Guest, welcome};
 use crate::base::head::{Failure, Incoming, answer_and_close};
+use crate::mount::Sender;
 use crate::mount::admission;
 use crate::mount::history::{Asked, Protocol};
 use crate::source::reader::Body;
@@ -43,6 +44,7 @@ impl Door {
         let Some(place) = self.find_place(&asked, &mount) else {
             return answer_and_close(incoming.into_parts().0, TOO_MANY).await;
         };
+        let id = mount.expect(Sender { dj: dj.clone(), ip: Some(peer.ip()), agent: None }).await;
         // Most encoders send nothing more before this.
         if !welcome(incoming.socket(), WELCOME).await {
             return;
@@ -67,7 +69,7 @@ impl Door {
         let agent = pairs().find(|(name, _)| name.eq_ignore_ascii_case("user-agent"));
         let agent = agent.map_or(String::new(), |(_, value)| value.to_owned());
         let origin = Origin::Shoutcast { peer, agent };
-        let source = Source::of_encoder(origin, dj, Announced::read(pairs()), self.clock.now().wall);
+        let source = Source::of_encoder(id, origin, dj, Announced::read(pairs()), self.clock.now().wall);
         let asked = asked.headers(pairs());
         let (socket, first) = incoming.into_parts();
         self.read(socket, first, Guest { mount, source, asked, place, body: Body::Identity }).await;

@@ -13,9 +13,9 @@ use wire::source::{SourceRequest, answers, classify};
 
 use super::Door;
 use crate::base::head::{self, BodyFailure, Request, answer_and_close};
-use crate::mount::Mount;
 use crate::mount::admission::{self, Denied};
 use crate::mount::history;
+use crate::mount::{Mount, Sender};
 
 /// Longest form with a title: the longest title in the widest encoding takes 12,000 bytes.
 const FORM_BYTES_MAX: usize = 64 * 1024;
@@ -57,8 +57,8 @@ impl Door {
             Dialect::Icecast => self.find_named(asked, given.as_ref()),
             Dialect::Shoutcast => self.find_by_login(asked, given.as_ref()),
         };
-        let mount = match found {
-            Ok(mount) => mount,
+        let (mount, dj) = match found {
+            Ok(found) => found,
             Err(Unfit::NoMount) => return answers::metadata_unknown_mount(),
             Err(Unfit::NoCredentials) => return answers::unauthorized(),
             Err(Unfit::Denied(denied)) => {
@@ -72,31 +72,30 @@ impl Door {
         if !asked.is_update() {
             return answers::metadata_unknown_action();
         }
-        mount.set_metadata(asked.metadata()).await;
+        let agent = Some(request.head.header("user-agent").unwrap_or_default().to_owned());
+        mount.set_metadata(Sender { dj, ip: Some(peer.ip()), agent }, asked.metadata(mount.charset())).await;
         match asked.dialect {
             Dialect::Icecast => answers::metadata_done(),
             Dialect::Shoutcast => answers::metadata_done_shoutcast(),
         }
     }
 
-    fn find_named(&self, asked: &MetadataRequest, given: Option<&Credentials>) -> Result<Arc<Mount>, Unfit> {
+    fn find_named(&self, asked: &MetadataRequest, given: Option<&Credentials>) -> Found {
         let path = asked.mount.as_deref().ok_or(Unfit::NoMount)?;
         let given = given.ok_or(Unfit::NoCredentials)?;
         match admission::by_path(&self.mounts, path, Some(given)) {
-            Ok(admitted) => Ok(admitted.mount),
-            Err(_) if self.users.know(given) => self.mounts.find_path(path).ok_or(Unfit::NoMount),
+            Ok(admitted) => Ok((admitted.mount, admitted.person.into_dj())),
+            Err(_) if self.users.know(given) => {
+                self.mounts.find_path(path).map(|mount| (mount, None)).ok_or(Unfit::NoMount)
+            }
             Err(denied) => Err(Unfit::Denied(denied)),
         }
     }
 
-    fn find_by_login(
-        &self,
-        asked: &MetadataRequest,
-        given: Option<&Credentials>,
-    ) -> Result<Arc<Mount>, Unfit> {
+    fn find_by_login(&self, asked: &MetadataRequest, given: Option<&Credentials>) -> Found {
         let login = asked.login(given).ok_or(Unfit::NoCredentials)?;
         let denied = match admission::by_login(&self.mounts, &login) {
-            Ok(admitted) => return Ok(admitted.mount),
+            Ok(admitted) => return Ok((admitted.mount, admitted.person.into_dj())),
             Err(denied) => denied,
         };
         let claims = login.claims().into_iter().map(|mut claim| {
@@ -108,7 +107,7 @@ impl Door {
         for claim in claims {
             if self.users.know(&claim.credentials) {
                 match admission::find_place(&self.mounts, &claim.place) {
-                    Some(mount) => return Ok(mount),
+                    Some(mount) => return Ok((mount, None)),
                     None if asked.mount.is_some() => return Err(Unfit::NoMount),
                     // It was not meant as a place.
                     None => {}
@@ -128,6 +127,9 @@ fn is_foreign(head: &Head) -> bool {
     matches!(head.header("sec-fetch-site"), Some("cross-site" | "same-site"))
         || head.header("origin").is_some_and(is_other)
 }
+
+/// The mount whose title is set, and the DJ who sets it.
+type Found = Result<(Arc<Mount>, Option<String>), Unfit>;
 
 /// Why a title is not set.
 enum Unfit {
