@@ -181,7 +181,7 @@ impl State {
         }
         self.followed = now;
         let keep_us = i64::try_from(config.seconds.as_micros()).unwrap_or(i64::MAX);
-        let first = stream.log().first_lasting_segment(keep_us, config.bytes_max());
+        let first = stream.log().first_lasting_segment(keep_us, config.bytes_max(), 0);
         self.lines.follow(stream.log(), stream.key(), first);
     }
 
