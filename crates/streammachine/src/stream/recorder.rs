@@ -52,7 +52,7 @@ pub(super) struct Recorder {
     degraded: bool,
     /// The latest moment that the chunker was told.
     heard_at: Now,
-    segment_began: Arc<Notify>,
+    grew: Arc<Notify>,
     chunks: Vec<Chunk>,
 }
 
@@ -67,7 +67,7 @@ impl Recorder {
         config: &StreamConfig,
         segment: Duration,
         clock: Clock,
-        segment_began: Arc<Notify>,
+        grew: Arc<Notify>,
     ) -> Self {
         let chunker = Chunker::new(ChunkConfig { chunk: CHUNK, segment }, writer.last_end());
         let default_metadata = default_metadata(config);
@@ -81,7 +81,7 @@ impl Recorder {
             on_fallback: None,
             degraded: false,
             heard_at: clock.now(),
-            segment_began,
+            grew,
             chunks: Vec::new(),
         }
     }
@@ -161,13 +161,10 @@ impl Recorder {
         if self.chunks.is_empty() {
             return;
         }
-        let begins_segment = self.chunks.iter().any(|chunk| chunk.starts_segment);
         for chunk in self.chunks.drain(..) {
             self.writer.append(&chunk);
         }
-        if begins_segment {
-            self.segment_began.notify_waiters();
-        }
+        self.grew.notify_waiters();
         self.watch_health();
     }
 

@@ -201,7 +201,7 @@ fn what_is_not_there_is_told() {
         (format!("/test.m3u8?start={first_s}&duration=999999"), 400, "a closed window may last"),
         ("/test.m3u8?window=0".to_owned(), 400, "window must be"),
         ("/test.m3u8?delay=3600".to_owned(), 404, "No data."),
-        ("/test.m3u8?_HLS_msn=99999999999".to_owned(), 400, "segment 99999999999 is too far ahead"),
+        ("/test.m3u8?_HLS_msn=99999999999".to_owned(), 400, "that is too far ahead of segment "),
         ("/test.m3u8?_HLS_part=0".to_owned(), 400, "_HLS_msn must be"),
         ("/nothing.m3u8".to_owned(), 404, "Invalid stream."),
         ("/sg/nothing.m3u8".to_owned(), 404, "Invalid stream group."),
@@ -329,7 +329,11 @@ fn a_reload_may_wait_for_a_segment_and_leave_out_what_is_known() {
     assert_eq!(places(&delta.segments), places(&waited.segments[delta.skipped as usize..]));
     assert!((6..=7).contains(&delta.segments.len()), "{}", delta.segments.len());
     let short = media(&host, "/test.m3u8?window=10&_HLS_skip=YES");
-    assert_eq!((short.skipped, short.server_control.as_deref()), (0, Some("CAN-BLOCK-RELOAD=YES")));
+    assert_eq!(
+        (short.skipped, short.server_control.as_deref()),
+        (0, Some(control)),
+        "the same in all variants"
+    );
 }
 
 #[test]

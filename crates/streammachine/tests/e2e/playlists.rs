@@ -16,7 +16,21 @@ pub struct Media {
     pub server_control: Option<String>,
     pub start: Option<String>,
     pub map: Option<String>,
+    pub part_target_us: Option<i64>,
     pub segments: Vec<Listed>,
+    /// Parts of the segment that grows.
+    pub growing: Vec<Part>,
+    /// Its date, and whether it is a discontinuity.
+    pub growing_date_us: Option<i64>,
+    pub hint: Option<String>,
+    pub reports: Vec<String>,
+}
+
+/// A part as it is listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub length_us: i64,
+    pub uri: String,
 }
 
 /// A segment as it is listed.
@@ -28,6 +42,8 @@ pub struct Listed {
     pub date_us: i64,
     pub length_us: i64,
     pub uri: String,
+    /// Listed of the newest only.
+    pub parts: Vec<Part>,
 }
 
 impl Media {
@@ -47,11 +63,17 @@ impl Media {
             server_control: None,
             start: None,
             map: None,
+            part_target_us: None,
             segments: Vec::new(),
+            growing: Vec::new(),
+            growing_date_us: None,
+            hint: None,
+            reports: Vec::new(),
         };
         let (mut date, mut length, mut discontinuity, mut counted) = (None, None, false, 0);
         for line in lines {
             assert!(!media.is_closed, "nothing follows the end: {line}");
+            assert!(media.hint.is_none() || line.contains("REPORT"), "the hint is behind all parts: {line}");
             let (tag, value) = line.split_once(':').unwrap_or((line, ""));
             let number = || value.parse::<u64>().unwrap_or_else(|_| panic!("{line}"));
             match tag {
@@ -73,19 +95,29 @@ impl Media {
                 }
                 "#EXT-X-MAP" => {
                     let uri = value.strip_prefix("URI=\"").unwrap().strip_suffix('"').unwrap();
-                    assert!(date.is_none(), "before its segment: {text}");
+                    assert!(date.is_none() && media.growing.is_empty(), "before its segment: {text}");
                     media.map = Some(uri.to_owned());
                 }
                 "#EXT-X-PROGRAM-DATE-TIME" => {
                     assert!(value.ends_with('Z') && length.is_none(), "before the length, in UTC: {line}");
+                    assert!(media.growing.is_empty(), "before the first part: {text}");
                     date = Some(value.parse::<Timestamp>().unwrap().as_microsecond());
                 }
-                "#EXTINF" => {
-                    let (seconds, micros) = value.strip_suffix(',').unwrap().split_once('.').unwrap();
-                    assert_eq!(micros.len(), 6, "{line}");
-                    let micros: i64 = micros.parse().unwrap();
-                    length = Some(seconds.parse::<i64>().unwrap() * 1_000_000 + micros);
+                "#EXTINF" => length = Some(micros(value.strip_suffix(',').unwrap())),
+                "#EXT-X-PART-INF" => {
+                    assert!(media.segments.is_empty() && date.is_none());
+                    media.part_target_us =
+                        Some(micros(&format!("{}000", value.strip_prefix("PART-TARGET=").unwrap())));
                 }
+                "#EXT-X-PART" => {
+                    assert!(date.is_some() && length.is_none(), "between date and length: {text}");
+                    media.growing.push(Part::parse(value));
+                }
+                "#EXT-X-PRELOAD-HINT" => {
+                    let uri = value.strip_prefix("TYPE=PART,URI=\"").unwrap().strip_suffix('"').unwrap();
+                    media.hint = Some(uri.to_owned());
+                }
+                "#EXT-X-RENDITION-REPORT" => media.reports.push(value.to_owned()),
                 "#EXT-X-ENDLIST" => media.is_closed = true,
                 _ => {
                     assert!(!line.starts_with('#'), "unknown: {line}");
@@ -96,11 +128,13 @@ impl Media {
                         date_us: date.take().expect("every segment has a date"),
                         length_us: length.take().expect("every segment has a length"),
                         uri: line.to_owned(),
+                        parts: std::mem::take(&mut media.growing),
                     });
                     discontinuity = false;
                 }
             }
         }
+        media.growing_date_us = date;
         assert_eq!(media.version, if media.skipped > 0 { 9 } else { 6 });
         media.check();
         media
@@ -108,6 +142,7 @@ impl Media {
 
     fn check(&self) {
         assert!(self.target_s > 0);
+        self.check_parts();
         for segment in &self.segments {
             let rounded_s = (segment.length_us + 500_000) / 1_000_000;
             assert!(rounded_s <= self.target_s as i64, "{segment:?} is longer than {}", self.target_s);
@@ -121,16 +156,96 @@ impl Media {
         }
     }
 
+    /// RFC 8216bis sections 4.4.3.7, 4.4.3.8, 4.4.4.9, 4.4.5.3 and 6.2.2.
+    fn check_parts(&self) {
+        let has_parts = !self.growing.is_empty() || self.segments.iter().any(|it| !it.parts.is_empty());
+        let Some(target_us) = self.part_target_us else {
+            assert!(!has_parts && self.hint.is_none() && self.reports.is_empty());
+            return;
+        };
+        assert!(!self.is_closed && self.map.is_some());
+        let control = self.server_control.as_deref().unwrap();
+        assert!(control.starts_with("CAN-BLOCK-RELOAD=YES,"), "{control}");
+        let hold_back =
+            format!(",PART-HOLD-BACK={}.{:03}", 3 * target_us / 1_000_000, 3 * target_us / 1000 % 1000);
+        assert!(control.ends_with(&hold_back), "{control}");
+        let total_us = |parts: &[Part]| parts.iter().map(|part| part.length_us).sum::<i64>();
+        let mut behind_us = total_us(&self.growing);
+        for (nth, segment) in self.segments.iter().enumerate().rev() {
+            let must_have = behind_us < 3 * self.target_s as i64 * 1_000_000;
+            let may_have = behind_us < 3 * self.target_s as i64 * 1_000_000 + 100_000;
+            assert!(!segment.parts.is_empty() || !must_have, "{nth} has none {behind_us} from the end");
+            assert!(segment.parts.is_empty() || may_have, "{nth} has parts {behind_us} from the end");
+            behind_us += segment.length_us;
+            if segment.parts.is_empty() {
+                continue;
+            }
+            check_row(&segment.parts, &segment.uri, target_us, true);
+            let off_us = segment.length_us - total_us(&segment.parts);
+            assert!((0..segment.parts.len() as i64).contains(&off_us), "parts are the segment: {segment:?}");
+        }
+        if let Some(hint) = &self.hint {
+            let name = hint.strip_suffix(&format!(".{}.m4s", self.growing.len())).expect("the next part");
+            let next = self.sequence + self.skipped + self.segments.len() as u64;
+            assert!(name.ends_with(&format!("/{next}")), "{hint} is of {next}");
+            check_row(&self.growing, &format!("{name}.m4s"), target_us, false);
+        }
+    }
+
+    /// The newest segment and the newest part of it.
+    pub fn newest_part(&self) -> (u64, u64) {
+        let last = self.segments.last().unwrap();
+        match self.growing.len() as u64 {
+            0 => (last.seq, last.parts.len() as u64 - 1),
+            parts => (last.seq + 1, parts - 1),
+        }
+    }
+
     /// Checks what must hold between two readings of one address, `self` the later one.
     #[track_caller]
     pub fn check_after(&self, earlier: &Media) {
         assert_eq!((self.target_s, self.version), (earlier.target_s, earlier.version));
         assert!(self.sequence >= earlier.sequence && self.discontinuities >= earlier.discontinuities);
         for segment in &self.segments {
-            let known = earlier.segments.iter().find(|known| known.seq == segment.seq);
-            assert!(known.is_none_or(|known| known == segment), "{known:?} became {segment:?}");
+            let Some(known) = earlier.segments.iter().find(|known| known.seq == segment.seq) else {
+                continue;
+            };
+            let without_parts = |it: &Listed| Listed { parts: Vec::new(), ..it.clone() };
+            assert_eq!(without_parts(known), without_parts(segment));
+            assert!(segment.parts.is_empty() || segment.parts == known.parts, "{known:?} became {segment:?}");
         }
         let last = |media: &Media| media.segments.last().map(|segment| segment.seq);
         assert!(last(self) >= last(earlier), "the end went back");
+        let grown = last(earlier).map(|last| last + 1);
+        let now = self.segments.iter().find(|segment| Some(segment.seq) == grown);
+        let now = now.map_or(&self.growing, |segment| &segment.parts);
+        assert!(now.starts_with(&earlier.growing), "{:?} became {now:?}", earlier.growing);
+    }
+}
+
+impl Part {
+    fn parse(value: &str) -> Self {
+        let rest = value.strip_prefix("DURATION=").unwrap();
+        let (length, rest) = rest.split_once(",URI=\"").unwrap();
+        let uri = rest.strip_suffix("\",INDEPENDENT=YES").unwrap();
+        Part { length_us: micros(length), uri: uri.to_owned() }
+    }
+}
+
+/// Seconds with six decimals.
+fn micros(text: &str) -> i64 {
+    let (seconds, micros) = text.split_once('.').unwrap();
+    assert_eq!(micros.len(), 6, "{text}");
+    seconds.parse::<i64>().unwrap() * 1_000_000 + micros.parse::<i64>().unwrap()
+}
+
+/// Names and lengths of the parts of the segment at `uri`; the last one of a whole segment may be short.
+#[track_caller]
+fn check_row(parts: &[Part], uri: &str, target_us: i64, is_whole: bool) {
+    for (nth, part) in parts.iter().enumerate() {
+        assert_eq!(part.uri, uri.replace(".m4s", &format!(".{nth}.m4s")));
+        let may_be_short = is_whole && nth == parts.len() - 1;
+        let least_us = if may_be_short { 1 } else { target_us * 85 / 100 };
+        assert!((least_us..=target_us).contains(&part.length_us), "{part:?} of {target_us}");
     }
 }
