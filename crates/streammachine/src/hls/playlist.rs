@@ -382,3 +382,81 @@ pub fn lists_parts(query: &HlsQuery) -> bool {
 fn header_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).expect("numbers and dates are plain text")
 }
+
+#[cfg(test)]
+mod tests {
+    use audio::{Chunk, Format};
+    use rewind::{Config, Log, SegmentSeq};
+
+    use super::*;
+
+    const AAC: Format =
+        Format { codec: Codec::Aac, profile: 2, sample_rate_hz: 48_000, channels: 2, bitrate_kbps: 0 };
+    const START: Time = Time(1_764_000_000_000_000);
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    /// A day of chunks of 24 frames, just more than half a second each, in segments of `segment_s`.
+    fn a_day(segment_s: i64) -> State {
+        const CHUNK_US: i64 = 512_000;
+        let config = Config {
+            key: "test".to_owned(),
+            dir: None,
+            keep: 2 * DAY,
+            bytes_max: u64::MAX,
+            segment: Duration::from_secs(segment_s as u64),
+        };
+        let (mut writer, log, _) = Log::open(config, START).unwrap();
+        let mut segment = -1;
+        for number in 0..DAY.as_micros() as i64 / CHUNK_US {
+            let now = number * CHUNK_US / 1_000_000 / segment_s;
+            writer.append(&Chunk {
+                format: AAC,
+                time: START.plus_micros(number * CHUNK_US),
+                span_us: CHUNK_US as u32,
+                samples: 24 * 1024,
+                starts_segment: now != segment,
+                discontinuity: number == 0,
+                data: Bytes::from_static(b"frames"),
+            });
+            segment = now;
+        }
+        let container = Container::Fmp4;
+        let mut lines = Lines::new(container);
+        lines.follow(&log, "test", Some(SegmentSeq(0)).max(log.segments().map(|it| it.first)));
+        let (texts, target) = (HashMap::new(), Duration::from_secs(segment_s as u64));
+        State { container, target, followed: None, lines, texts, texts_bytes: 0 }
+    }
+
+    fn get(state: &mut State, query: &str) -> Arc<Playlist> {
+        let query = wire::path::Query::decode(query).unwrap();
+        let query = HlsQuery::decode(&query, jiff::Timestamp::MAX, &jiff::tz::TimeZone::UTC).unwrap();
+        let rule = Rule { target: state.target, window: None };
+        let selected = state.select(&query, &rule, START).unwrap();
+        let text = state.key(&selected, &query, Extras::default());
+        state.text(text, &selected.range, "test")
+    }
+
+    #[test]
+    fn a_reload_of_a_day_is_small_without_its_old_part() {
+        for (segment_s, plain_max) in [(2, 2_000), (4, 2_400), (10, 4_500)] {
+            let mut state = a_day(segment_s);
+            let delta = get(&mut state, "container=fmp4&_HLS_skip=YES");
+            let (plain, gzip) = (delta.text.len(), delta.gzip().len());
+            assert!(plain < plain_max, "segments of {segment_s} s: {plain}");
+            assert!(gzip < 700, "segments of {segment_s} s: {gzip}");
+            assert!(get(&mut state, "container=fmp4").text.len() > 80 * 86_400 / segment_s as usize);
+        }
+    }
+
+    #[test]
+    fn texts_are_let_go_before_they_fill_the_memory() {
+        let mut state = a_day(10);
+        for start in 0..40 {
+            let start_s = START.0 / 1_000_000 + 10 * start;
+            get(&mut state, &format!("container=fmp4&start={start_s}"));
+            let bytes: usize = state.texts.values().map(|playlist| playlist.text.len()).sum();
+            assert!(bytes == state.texts_bytes && bytes <= TEXTS_BYTES_MAX, "{bytes}");
+        }
+        assert!(state.texts.len() < 40);
+    }
+}

@@ -14,6 +14,7 @@ mod faces;
 mod faults;
 mod harness;
 mod hls;
+mod hls_parts;
 mod hls_players;
 mod icecast;
 mod import;
