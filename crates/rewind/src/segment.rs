@@ -5,7 +5,7 @@ use audio::{Format, Time};
 
 use crate::{Log, Position, SegmentSeq, block::Slot, log::Shared, segments::Numbers};
 
-/// A segment: whole where a later one has begun, else as far as it has grown.
+/// A segment: whole where a later one has begun or its time is over, else as far as it has grown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// Its number.
@@ -125,6 +125,15 @@ impl Shared {
                 }
             }
         }
+        // Chunks are cut at multiples of the segment duration: what comes next begins another one.
+        if let Some(over) = open.take_if(|open| self.is_over(open)) {
+            whole.push(over);
+        }
         (whole, open)
+    }
+
+    fn is_over(&self, segment: &Segment) -> bool {
+        let nth = |time: Time| time.0.div_euclid(self.segment_us);
+        nth(segment.end_time) > nth(segment.time)
     }
 }

@@ -92,7 +92,8 @@ impl Log {
     /// Opens the log: recovers what its directory holds, if it has one. `now` dates an empty log.
     pub fn open(config: Config, now: Time) -> Result<(Writer, Arc<Log>, Recovery), OpenError> {
         let store = Store::open(config.dir.as_deref(), &config.key)?;
-        let Recovered { shared, last, report } = recover::recover(store.directory.as_ref(), now)?;
+        let Recovered { mut shared, last, report } = recover::recover(store.directory.as_ref(), now)?;
+        shared.segment_us = i64::try_from(config.segment.as_micros()).unwrap_or(i64::MAX).max(1);
         let last_end = shared.blocks.back().map(Slot::end_time);
         let log = Log::new(shared);
         let mut writer = Writer {

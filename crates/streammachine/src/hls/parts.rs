@@ -77,13 +77,21 @@ pub fn find(log: &Log, seq: SegmentSeq, part: u64) -> Place {
     match (whole.first(), growing) {
         (Some(segment), _) if segment.seq == seq && part < count(segment) => Place::There(*segment),
         (None, Some(segment)) if segment.seq == seq && part < grown(&segment) => Place::There(segment),
-        (None, Some(segment)) if is_next(&segment, seq, part) => Place::Next,
+        (None, growing) if is_next(log, growing, seq, part) => Place::Next,
         _ => Place::Missing,
     }
 }
 
-fn is_next(growing: &Segment, seq: SegmentSeq, part: u64) -> bool {
-    growing.seq == seq && growing.format.codec == Codec::Aac && part == grown(growing)
+/// Whether the part is the next of the segment that grows, or else the first of the one that comes.
+fn is_next(log: &Log, growing: Option<Segment>, seq: SegmentSeq, part: u64) -> bool {
+    let is_aac = |segment: &Segment| segment.format.codec == Codec::Aac;
+    match growing {
+        Some(growing) => growing.seq == seq && is_aac(&growing) && part == grown(&growing),
+        None => {
+            let before = seq.0.checked_sub(1).and_then(|seq| log.segment(SegmentSeq(seq)));
+            part == 0 && before.is_some_and(|before| is_aac(&before))
+        }
+    }
 }
 
 impl Progress {
@@ -133,7 +141,12 @@ pub fn write(out: &mut String, lines: &Lines, range: Range<usize>, target_s: u64
         write_parts(out, segment, count(segment), key);
         out.push_str(end);
     }
-    let Some(growing) = lines.growing() else { return };
+    let Some(growing) = lines.growing() else {
+        return match lines.last().filter(|last| last.format.codec == Codec::Aac) {
+            Some(last) => write_hint(out, &uri(key, SegmentSeq(last.seq.0 + 1), 0)),
+            None => (),
+        };
+    };
     let parts = grown(growing);
     if parts > 0 {
         let map = lines.needs_map(growing, key).then(|| map_uri(key, &growing.format));
@@ -142,7 +155,7 @@ pub fn write(out: &mut String, lines: &Lines, range: Range<usize>, target_s: u64
         write_parts(out, growing, parts, key);
     }
     if growing.format.codec == Codec::Aac {
-        write_hint(out, &uri(key, growing, parts));
+        write_hint(out, &uri(key, growing.seq, parts));
     }
 }
 
@@ -150,10 +163,10 @@ fn write_parts(out: &mut String, segment: &Segment, parts: u64, key: &str) {
     for part in 0..parts {
         let samples = samples(segment, part);
         let rate_hz = segment.format.sample_rate_hz;
-        write_part(out, samples.end - samples.start, rate_hz, &uri(key, segment, part));
+        write_part(out, samples.end - samples.start, rate_hz, &uri(key, segment.seq, part));
     }
 }
 
-fn uri(key: &str, segment: &Segment, part: u64) -> String {
-    format!("/{key}/ts/{}.{part}.m4s", segment.seq)
+fn uri(key: &str, seq: SegmentSeq, part: u64) -> String {
+    format!("/{key}/ts/{seq}.{part}.m4s")
 }
