@@ -269,7 +269,7 @@ fn reports(context: &Context<'_>, stream: &Stream) -> Vec<Report> {
     let others = others.iter().filter(|other| other.id() != stream.id());
     let mut reports: Vec<Report> = others
         .filter_map(|other| {
-            let (segment, part) = context.hls.playlists(other).progress(other)?.newest()?;
+            let (segment, part) = context.hls.playlists(other).progress(other, Container::Fmp4)?.newest()?;
             Some(Report { uri: format!("/{}.m3u8", other.key()), segment, part })
         })
         .collect();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rewind::{Segment, SegmentSeq};
 use tokio::time::timeout;
-use wire::hls::HlsQuery;
+use wire::hls::{Container, HlsQuery};
 
 use crate::hls::Hls;
 use crate::hls::parts::{self, Place};
@@ -36,7 +36,7 @@ pub async fn reload(hls: &Hls, stream: &Arc<Stream>, query: &HlsQuery) -> Reload
     let Some(segment) = query.blocks_for else { return Reload::AsItIs };
     let playlists = hls.playlists(stream);
     let part = query.blocks_for_part.filter(|_| lists_parts(query));
-    let progress = playlists.progress(stream).unwrap_or_default();
+    let progress = playlists.progress(stream, query.container).unwrap_or_default();
     let is_far = part.is_some_and(|part| progress.is_far(segment, part));
     if is_far || segment > progress.whole.saturating_add(BLOCK_AHEAD) {
         return Reload::TooFar(progress.whole);
@@ -45,13 +45,14 @@ pub async fn reload(hls: &Hls, stream: &Arc<Stream>, query: &HlsQuery) -> Reload
     let wait = async {
         loop {
             let grew = stream.grew();
-            if playlists.progress(stream).is_some_and(|progress| progress.has(segment, part)) {
+            if playlists.progress(stream, query.container).is_some_and(|progress| progress.has(segment, part))
+            {
                 return;
             }
             grew.await;
         }
     };
-    match timeout(patience(hls, stream), wait).await {
+    match timeout(patience(hls, stream, query.container), wait).await {
         Ok(()) => Reload::There,
         Err(_) => Reload::TooLate,
     }
@@ -76,9 +77,9 @@ pub async fn part(hls: &Hls, stream: &Arc<Stream>, seq: SegmentSeq, part: u64) -
             }
         }
     };
-    timeout(patience(hls, stream), wait).await.ok().flatten()
+    timeout(patience(hls, stream, Container::Fmp4), wait).await.ok().flatten()
 }
 
-fn patience(hls: &Hls, stream: &Arc<Stream>) -> Duration {
-    hls.playlists(stream).target(stream) * BLOCK_TARGETS
+fn patience(hls: &Hls, stream: &Arc<Stream>, container: Container) -> Duration {
+    hls.playlists(stream).target(stream, container) * BLOCK_TARGETS
 }

@@ -175,16 +175,16 @@ impl Playlists {
         Ok(state.text(text, &selected.range, stream.key()))
     }
 
-    /// How far they are; none while there is no audio.
-    pub fn progress(&self, stream: &Stream) -> Option<Progress> {
-        let mut state = self.fmp4.lock();
+    /// How far those in `container` are; none while there is no audio.
+    pub fn progress(&self, stream: &Stream, container: Container) -> Option<Progress> {
+        let mut state = self.state(container).lock();
         state.follow(stream);
         state.lines.progress()
     }
 
     /// Bound on the length of a segment, those of earlier runs included.
-    pub fn target(&self, stream: &Stream) -> Duration {
-        let mut state = self.fmp4.lock();
+    pub fn target(&self, stream: &Stream, container: Container) -> Duration {
+        let mut state = self.state(container).lock();
         state.follow(stream);
         Duration::from_secs(state.target_s())
     }
