@@ -141,22 +141,27 @@ pub fn write(out: &mut String, lines: &Lines, range: Range<usize>, target_s: u64
         write_parts(out, segment, count(segment), key);
         out.push_str(end);
     }
-    let Some(growing) = lines.growing() else {
-        return match lines.last().filter(|last| last.format.codec == Codec::Aac) {
-            Some(last) => write_hint(out, &uri(key, SegmentSeq(last.seq.0 + 1), 0)),
-            None => (),
-        };
+    if let Some(growing) = lines.growing() {
+        let parts = grown(growing);
+        if parts > 0 {
+            let map = lines.needs_map(growing, key).then(|| map_uri(key, &growing.format));
+            let (discontinuity, time) = (growing.discontinuity, timestamp(growing.time));
+            write_start(out, &Entry { discontinuity, time, length: (0, 1), uri: "", map: map.as_deref() });
+            write_parts(out, growing, parts, key);
+        }
+    }
+    if let Some((seq, part)) = next(lines) {
+        write_hint(out, &uri(key, seq, part));
+    }
+}
+
+/// The part that comes next; none where it is no AAC.
+fn next(lines: &Lines) -> Option<(SegmentSeq, u64)> {
+    let (last, next) = match lines.growing() {
+        Some(growing) => (growing, (growing.seq, grown(growing))),
+        None => lines.last().map(|last| (last, (SegmentSeq(last.seq.0 + 1), 0)))?,
     };
-    let parts = grown(growing);
-    if parts > 0 {
-        let map = lines.needs_map(growing, key).then(|| map_uri(key, &growing.format));
-        let (discontinuity, time) = (growing.discontinuity, timestamp(growing.time));
-        write_start(out, &Entry { discontinuity, time, length: (0, 1), uri: "", map: map.as_deref() });
-        write_parts(out, growing, parts, key);
-    }
-    if growing.format.codec == Codec::Aac {
-        write_hint(out, &uri(key, growing.seq, parts));
-    }
+    (last.format.codec == Codec::Aac).then_some(next)
 }
 
 fn write_parts(out: &mut String, segment: &Segment, parts: u64, key: &str) {

@@ -1,6 +1,8 @@
 //! Low latency: that parts are the frames of the stream as soon as they are there, that playlists with parts keep the
 //! rules, and that requests are held until what they ask for is there.
 
+#![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in what they share
+
 use std::io::Read as _;
 use std::ops::Range;
 use std::time::Duration;

@@ -46,6 +46,16 @@ pub struct Listed {
     pub parts: Vec<Part>,
 }
 
+/// What was read of the next segment.
+#[derive(Debug, Default)]
+struct Pending {
+    date: Option<i64>,
+    length: Option<i64>,
+    discontinuity: bool,
+    /// Discontinuities so far.
+    counted: u64,
+}
+
 impl Media {
     /// Reads `text`; panics where it breaks a rule.
     #[track_caller]
@@ -70,74 +80,95 @@ impl Media {
             hint: None,
             reports: Vec::new(),
         };
-        let (mut date, mut length, mut discontinuity, mut counted) = (None, None, false, 0);
+        let mut pending = Pending::default();
         for line in lines {
             assert!(!media.is_closed, "nothing follows the end: {line}");
             assert!(media.hint.is_none() || line.contains("REPORT"), "the hint is behind all parts: {line}");
-            let (tag, value) = line.split_once(':').unwrap_or((line, ""));
-            let number = || value.parse::<u64>().unwrap_or_else(|_| panic!("{line}"));
-            match tag {
-                "#EXT-X-VERSION" => media.version = number(),
-                "#EXT-X-TARGETDURATION" => media.target_s = number(),
-                "#EXT-X-MEDIA-SEQUENCE" => media.sequence = number(),
-                "#EXT-X-DISCONTINUITY-SEQUENCE" => media.discontinuities = number(),
-                "#EXT-X-INDEPENDENT-SEGMENTS" => {}
-                "#EXT-X-PLAYLIST-TYPE" => assert_eq!(value, "VOD"),
-                "#EXT-X-SERVER-CONTROL" => media.server_control = Some(value.to_owned()),
-                "#EXT-X-START" => media.start = Some(value.to_owned()),
-                "#EXT-X-SKIP" => {
-                    media.skipped = value.strip_prefix("SKIPPED-SEGMENTS=").unwrap().parse().unwrap();
-                }
-                "#EXT-X-DISCONTINUITY" => {
-                    assert!(date.is_none() && !discontinuity, "in its place: {text}");
-                    discontinuity = true;
-                    counted += 1;
-                }
-                "#EXT-X-MAP" => {
-                    let uri = value.strip_prefix("URI=\"").unwrap().strip_suffix('"').unwrap();
-                    assert!(date.is_none() && media.growing.is_empty(), "before its segment: {text}");
-                    media.map = Some(uri.to_owned());
-                }
-                "#EXT-X-PROGRAM-DATE-TIME" => {
-                    assert!(value.ends_with('Z') && length.is_none(), "before the length, in UTC: {line}");
-                    assert!(media.growing.is_empty(), "before the first part: {text}");
-                    date = Some(value.parse::<Timestamp>().unwrap().as_microsecond());
-                }
-                "#EXTINF" => length = Some(micros(value.strip_suffix(',').unwrap())),
-                "#EXT-X-PART-INF" => {
-                    assert!(media.segments.is_empty() && date.is_none());
-                    media.part_target_us =
-                        Some(micros(&format!("{}000", value.strip_prefix("PART-TARGET=").unwrap())));
-                }
-                "#EXT-X-PART" => {
-                    assert!(date.is_some() && length.is_none(), "between date and length: {text}");
-                    media.growing.push(Part::parse(value));
-                }
-                "#EXT-X-PRELOAD-HINT" => {
-                    let uri = value.strip_prefix("TYPE=PART,URI=\"").unwrap().strip_suffix('"').unwrap();
-                    media.hint = Some(uri.to_owned());
-                }
-                "#EXT-X-RENDITION-REPORT" => media.reports.push(value.to_owned()),
-                "#EXT-X-ENDLIST" => media.is_closed = true,
-                _ => {
-                    assert!(!line.starts_with('#'), "unknown: {line}");
-                    media.segments.push(Listed {
-                        seq: media.sequence + media.skipped + media.segments.len() as u64,
-                        discontinuity,
-                        discontinuity_seq: media.discontinuities + counted,
-                        date_us: date.take().expect("every segment has a date"),
-                        length_us: length.take().expect("every segment has a length"),
-                        uri: line.to_owned(),
-                        parts: std::mem::take(&mut media.growing),
-                    });
-                    discontinuity = false;
-                }
+            if !media.take_head(line) {
+                media.take(line, &mut pending);
             }
         }
-        media.growing_date_us = date;
+        media.growing_date_us = pending.date;
         assert_eq!(media.version, if media.skipped > 0 { 9 } else { 6 });
         media.check();
         media
+    }
+
+    /// Takes a line that says something of the whole playlist; false if it does not.
+    fn take_head(&mut self, line: &str) -> bool {
+        let (tag, value) = line.split_once(':').unwrap_or((line, ""));
+        let number = || value.parse::<u64>().unwrap_or_else(|_| panic!("{line}"));
+        match tag {
+            "#EXT-X-VERSION" => self.version = number(),
+            "#EXT-X-TARGETDURATION" => self.target_s = number(),
+            "#EXT-X-MEDIA-SEQUENCE" => self.sequence = number(),
+            "#EXT-X-DISCONTINUITY-SEQUENCE" => self.discontinuities = number(),
+            "#EXT-X-INDEPENDENT-SEGMENTS" => {}
+            "#EXT-X-PLAYLIST-TYPE" => assert_eq!(value, "VOD"),
+            "#EXT-X-SERVER-CONTROL" => self.server_control = Some(value.to_owned()),
+            "#EXT-X-START" => self.start = Some(value.to_owned()),
+            "#EXT-X-SKIP" => {
+                self.skipped = value.strip_prefix("SKIPPED-SEGMENTS=").unwrap().parse().unwrap();
+            }
+            "#EXT-X-PART-INF" => {
+                assert!(self.segments.is_empty() && self.growing.is_empty());
+                let seconds = value.strip_prefix("PART-TARGET=").unwrap();
+                self.part_target_us = Some(micros(&format!("{seconds}000")));
+            }
+            "#EXT-X-PRELOAD-HINT" => {
+                let uri = value.strip_prefix("TYPE=PART,URI=\"").unwrap().strip_suffix('"').unwrap();
+                self.hint = Some(uri.to_owned());
+            }
+            "#EXT-X-RENDITION-REPORT" => self.reports.push(value.to_owned()),
+            "#EXT-X-ENDLIST" => self.is_closed = true,
+            _ => return false,
+        }
+        true
+    }
+
+    /// Takes a line of a segment.
+    fn take(&mut self, line: &str, pending: &mut Pending) {
+        let (tag, value) = line.split_once(':').unwrap_or((line, ""));
+        match tag {
+            "#EXT-X-DISCONTINUITY" => {
+                assert!(pending.date.is_none() && !pending.discontinuity, "in its place: {line}");
+                pending.discontinuity = true;
+                pending.counted += 1;
+            }
+            "#EXT-X-MAP" => {
+                let uri = value.strip_prefix("URI=\"").unwrap().strip_suffix('"').unwrap();
+                assert!(pending.date.is_none() && self.growing.is_empty(), "before its segment: {line}");
+                self.map = Some(uri.to_owned());
+            }
+            "#EXT-X-PROGRAM-DATE-TIME" => {
+                assert!(
+                    value.ends_with('Z') && pending.length.is_none(),
+                    "before the length, in UTC: {line}"
+                );
+                assert!(self.growing.is_empty(), "before the first part: {line}");
+                pending.date = Some(value.parse::<Timestamp>().unwrap().as_microsecond());
+            }
+            "#EXT-X-PART" => {
+                assert!(
+                    pending.date.is_some() && pending.length.is_none(),
+                    "between date and length: {line}"
+                );
+                self.growing.push(Part::parse(value));
+            }
+            "#EXTINF" => pending.length = Some(micros(value.strip_suffix(',').unwrap())),
+            _ => {
+                assert!(!line.starts_with('#'), "unknown: {line}");
+                self.segments.push(Listed {
+                    seq: self.sequence + self.skipped + self.segments.len() as u64,
+                    discontinuity: std::mem::take(&mut pending.discontinuity),
+                    discontinuity_seq: self.discontinuities + pending.counted,
+                    date_us: pending.date.take().expect("every segment has a date"),
+                    length_us: pending.length.take().expect("every segment has a length"),
+                    uri: line.to_owned(),
+                    parts: std::mem::take(&mut self.growing),
+                });
+            }
+        }
     }
 
     fn check(&self) {
