@@ -85,14 +85,13 @@ impl Log {
     }
 
     /// Number of the oldest segment that will still be there for a while, where `keep_us` and `bytes_max` are what is
-    /// kept: those that start in a block that will be evicted within `margin_us`, and those of the block that goes next,
-    /// are left out as soon as there is one. It never decreases.
+    /// kept: left out are those that start in a block that will be too old within `margin_us`, and where the bytes run out,
+    /// in the block that goes next. It never decreases.
     pub fn first_lasting_segment(&self, keep_us: i64, bytes_max: u64, margin_us: i64) -> Option<SegmentSeq> {
         self.ask(|shared| {
             let oldest = shared.blocks.front()?;
-            // A block goes when its end is too old. Its segments are left out when its start is, or earlier.
             let limit = shared.edge.time.plus_micros(margin_us.saturating_sub(keep_us));
-            let old = shared.blocks.partition_point(|slot| slot.start_time() <= limit);
+            let old = shared.blocks.partition_point(|slot| slot.end_time() <= limit);
             let is_full = shared.bytes.saturating_add(oldest.block.capacity() as u64) >= bytes_max;
             let leaving = old.max(usize::from(is_full)).min(shared.blocks.len() - 1);
             let mut marks = shared.blocks.iter().skip(leaving).flat_map(Slot::segment_marks);

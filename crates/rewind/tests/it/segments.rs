@@ -4,6 +4,8 @@ use rewind::{Log, Segment, SegmentSeq};
 
 use crate::common::{AAC, BLOCK_BYTES, MP3, chunk, chunks, config, end_of, open, seconds};
 
+const MARGIN_US: i64 = 30_000_000;
+
 /// The whole segments by going through all chunks.
 fn by_chunks(log: &Log) -> Vec<Segment> {
     let mut all: Vec<Segment> = Vec::new();
@@ -150,7 +152,7 @@ fn a_margin_leaves_out_what_goes_within_it() {
     for number in 0..400 {
         writer.append(&chunk(number, 20_000));
         let now = number as i64 + 1;
-        let first = log.first_lasting_segment(keep_us, u64::MAX, 30_000_000).unwrap();
+        let first = log.first_lasting_segment(keep_us, u64::MAX, MARGIN_US).unwrap();
         let there = log.segments().unwrap().first;
         let last = log.segments().unwrap().last;
         for seq in first.0..=last.0 {
@@ -167,15 +169,16 @@ fn a_margin_leaves_out_what_goes_within_it() {
 fn segments_of_the_block_that_goes_next_are_not_lasting() {
     let (mut writer, log, _) = open(None);
     let (keep_us, bytes_max) = (config(None).keep.as_micros() as i64, u64::MAX);
-    assert_eq!(log.first_lasting_segment(keep_us, bytes_max, 0), None);
+    assert_eq!(log.first_lasting_segment(keep_us, bytes_max, MARGIN_US), None);
     let mut last = None;
     for number in 0..400 {
         writer.append(&chunk(number, 20_000));
-        let first = log.first_lasting_segment(keep_us, bytes_max, 0);
+        let first = log.first_lasting_segment(keep_us, bytes_max, MARGIN_US);
         assert!(first >= last, "{first:?} after {last:?}");
         let all = log.segments().unwrap();
         assert!(first.unwrap() <= all.last);
-        if number < 99 {
+        // Blocks are of thirteen chunks.
+        if number < 70 + 13 - 1 {
             assert_eq!(first, Some(all.first), "nothing goes yet");
         }
         if let Some(listed) = last.and_then(|_| log.segments_from(first.unwrap(), 1).pop()) {
@@ -185,6 +188,9 @@ fn segments_of_the_block_that_goes_next_are_not_lasting() {
     }
     assert!(last.unwrap() > log.segments().unwrap().first);
     let full = log.span().unwrap().bytes;
-    assert!(log.first_lasting_segment(i64::MAX / 2, full, 0) > Some(log.segments().unwrap().first));
-    assert_eq!(log.first_lasting_segment(i64::MAX / 2, u64::MAX, 0), Some(log.segments().unwrap().first));
+    assert!(log.first_lasting_segment(i64::MAX / 2, full, MARGIN_US) > Some(log.segments().unwrap().first));
+    assert_eq!(
+        log.first_lasting_segment(i64::MAX / 2, u64::MAX, MARGIN_US),
+        Some(log.segments().unwrap().first)
+    );
 }

@@ -378,6 +378,11 @@ fn segments_that_leave_the_playlist_are_served_a_while_longer() {
     assert!(after.sequence > before.sequence, "old segments leave");
     let left: Vec<_> = before.segments.iter().filter(|segment| segment.seq < after.sequence).collect();
     assert_eq!(get(&host, &left.last().unwrap().uri).status, 200);
+    // 4 MiB are 524 seconds: nothing may be kept for as long as the four hours that are set would be.
+    let newest = get(&host, &after.segments.last().unwrap().uri);
+    let age = newest.header("Cache-Control").unwrap().strip_prefix("public, max-age=").unwrap().to_owned();
+    let age_s: u64 = age.strip_suffix(", immutable").unwrap().parse().unwrap();
+    assert!((500..=524).contains(&age_s), "{age_s}");
 }
 
 #[test]
