@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use serde_json::json;
 use testkit::audio::AdtsFrames;
-use testkit::connection::Connection;
 use testkit::listener::{ListenerClient, Request, Response};
 use testkit::source::{PacedSource, SourceClient, SourceOptions};
 use testkit::wait::{DEADLINE, eventually};
@@ -207,28 +206,20 @@ fn playlists_with_parts_keep_the_rules_part_by_part() {
 #[test]
 fn the_part_that_is_hinted_at_is_sent_when_it_is_whole() {
     let host = server(json!({}));
-    let mut source = aac_source(&host);
-    // The first segment is cut by the clock, so the rest is found out from the playlist.
-    source.send(&aac().bytes(0..count(20))).unwrap();
-    wait_for_buffer(&host, "aac", 19.5);
-    let before = media(&host, PLAYLIST);
-    let hint = before.hint.clone().unwrap();
-    let mut held = Connection::open(host.listeners());
-    held.send(format!("GET {hint} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").as_bytes())
-        .unwrap();
-    // As much as two segments: the part comes with the first of it, or cannot come any more.
-    source.send(&aac().bytes(count(20)..count(24))).unwrap();
-    let head = held.read_head().unwrap();
-    let after = eventually(DEADLINE, || {
-        let after = media(&host, PLAYLIST);
-        (after.segments.len() > before.segments.len()).then_some(after)
+    let _source = aac_on_air(&host, 20);
+    let start = media(&host, PLAYLIST);
+    // A part has just come: the next one is a second away.
+    let before = eventually(DEADLINE, || {
+        let now = media(&host, PLAYLIST);
+        (now.newest_part() > start.newest_part()).then_some(now)
     });
+    let hint = before.hint.clone().unwrap();
+    let held = body(&host, &hint);
+    let after = media(&host, PLAYLIST);
     after.check_after(&before);
-    let listed = after.segments.iter().find(|it| it.seq == before.segments.last().unwrap().seq + 1).unwrap();
-    let is_there = listed.parts.iter().any(|part| part.uri == hint);
-    assert!(is_there, "{hint} of {listed:?}");
-    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
-    assert_eq!(held.read_to_end(1 << 20), body(&host, &hint));
+    let (segment, part) = after.newest_part();
+    assert_eq!(format!("/aac/ts/{segment}.{part}.m4s"), hint, "it is listed as soon as it is sent");
+    assert_eq!(held, body(&host, &hint));
 }
 
 #[test]
