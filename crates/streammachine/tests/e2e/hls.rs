@@ -12,7 +12,7 @@ use testkit::wait::{DEADLINE, eventually};
 
 use crate::harness::{
     Host, PASSWORD, connect, content_start_us, count, frames, listen, merge, on_air, page, play, set_title,
-    source, test_stream, wait_for_sources,
+    source, test_stream, wait_for_buffer, wait_for_sources,
 };
 use crate::playlists::{Listed, Media};
 
@@ -396,6 +396,8 @@ fn the_same_frames_come_in_every_container() {
     source.send(&aac.bytes(0..1000)).unwrap();
     source.close();
     wait_for_sources(&host, "aac", 0);
+    // The source has gone before the last of its audio is written.
+    wait_for_buffer(&host, "aac", 23.0);
     let packed = media(&host, "/aac.m3u8");
     let mapped = media(&host, "/aac.m3u8?container=fmp4");
     let transport = media(&host, "/aac.m3u8?container=ts");
@@ -457,6 +459,7 @@ fn ffprobe_reads_every_container_from_the_first_to_the_last_frame() {
     source.send(&std::fs::read(&file).unwrap()).unwrap();
     source.close();
     wait_for_sources(&host, "aac", 0);
+    wait_for_buffer(&host, "aac", 59.9);
     for (key, container, codec) in [
         ("test", "packed", "mp3"),
         ("test", "ts", "mp3"),
