@@ -72,6 +72,8 @@ pub(crate) struct Shared {
     pub span_us: u64,
     /// The segment that started last.
     pub last_segment: Option<SegmentMark>,
+    /// Segment duration, at whose multiples chunks are cut.
+    pub segment_us: i64,
 }
 
 impl Log {

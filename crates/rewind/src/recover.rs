@@ -97,7 +97,15 @@ pub(crate) fn recover(
 ) -> Result<Recovered, OpenError> {
     let edge = Edge { position: Position(0), time: now };
     let titles = Titles::new(now);
-    let shared = Shared { blocks: VecDeque::new(), titles, edge, bytes: 0, span_us: 0, last_segment: None };
+    let shared = Shared {
+        blocks: VecDeque::new(),
+        titles,
+        edge,
+        bytes: 0,
+        span_us: 0,
+        last_segment: None,
+        segment_us: i64::MAX,
+    };
     let mut recovered = Recovered { shared, last: None, report: Recovery::default() };
     let found = match directory {
         Some(directory) => {

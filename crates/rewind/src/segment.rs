@@ -5,7 +5,7 @@ use audio::{Format, Time};
 
 use crate::{Log, Position, SegmentSeq, block::Slot, log::Shared, segments::Numbers};
 
-/// A segment that is whole: a later one has begun.
+/// A segment: whole where a later one has begun or its time is over, else as far as it has grown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// Its number.
@@ -70,7 +70,13 @@ impl Segment {
 impl Log {
     /// The whole segments from number `from` on, at most `max` of them, in order.
     pub fn segments_from(&self, from: SegmentSeq, max: usize) -> Vec<Segment> {
-        self.ask(|shared| shared.whole_segments(from, max))
+        self.segments_with_growing(from, max).0
+    }
+
+    /// The same, and the segment that still grows, as far as it is there: unless `max` ends the list before, or its number
+    /// is less than `from`. Both are of one moment: the growing one follows the last of the whole ones.
+    pub fn segments_with_growing(&self, from: SegmentSeq, max: usize) -> (Vec<Segment>, Option<Segment>) {
+        self.ask(|shared| shared.list_segments(from, max))
     }
 
     /// The whole segment of that number.
@@ -79,13 +85,15 @@ impl Log {
     }
 
     /// Number of the oldest segment that will still be there for a while, where `keep_us` and `bytes_max` are what is
-    /// kept: those that start in the block that is evicted next are left out as soon as there is one. It never decreases.
-    pub fn first_lasting_segment(&self, keep_us: i64, bytes_max: u64) -> Option<SegmentSeq> {
+    /// kept: left out are those that start in a block that will be too old within `margin_us`, and where the bytes run out,
+    /// in the block that goes next. It never decreases.
+    pub fn first_lasting_segment(&self, keep_us: i64, bytes_max: u64, margin_us: i64) -> Option<SegmentSeq> {
         self.ask(|shared| {
             let oldest = shared.blocks.front()?;
-            let is_old = oldest.start_time() <= shared.edge.time.plus_micros(-keep_us);
+            let limit = shared.edge.time.plus_micros(margin_us.saturating_sub(keep_us));
+            let old = shared.blocks.partition_point(|slot| slot.end_time() <= limit);
             let is_full = shared.bytes.saturating_add(oldest.block.capacity() as u64) >= bytes_max;
-            let leaving = usize::from(shared.blocks.len() > 1 && (is_old || is_full));
+            let leaving = old.max(usize::from(is_full)).min(shared.blocks.len() - 1);
             let mut marks = shared.blocks.iter().skip(leaving).flat_map(Slot::segment_marks);
             marks.next().map(|mark| mark.seq)
         })
@@ -93,7 +101,7 @@ impl Log {
 }
 
 impl Shared {
-    fn whole_segments(&self, from: SegmentSeq, max: usize) -> Vec<Segment> {
+    fn list_segments(&self, from: SegmentSeq, max: usize) -> (Vec<Segment>, Option<Segment>) {
         // The block before the first one that begins in `from` or later may hold its start.
         let after = self.blocks.partition_point(|slot| slot.block.header().numbers.segment < from);
         let mut whole = Vec::new();
@@ -107,7 +115,7 @@ impl Shared {
                 if slot.chunks[nth].starts_segment() {
                     whole.extend(open.take());
                     if whole.len() >= max {
-                        return whole;
+                        return (whole, None);
                     }
                     open = (numbers.segment >= from).then(|| Segment::begin(&numbers, slot, nth));
                 }
@@ -116,6 +124,15 @@ impl Shared {
                 }
             }
         }
-        whole
+        // Chunks are cut at multiples of the segment duration: what comes next begins another one.
+        if let Some(over) = open.take_if(|open| self.is_over(open)) {
+            whole.push(over);
+        }
+        (whole, open)
+    }
+
+    fn is_over(&self, segment: &Segment) -> bool {
+        let nth = |time: Time| time.0.div_euclid(self.segment_us);
+        nth(segment.end_time) > nth(segment.time)
     }
 }

@@ -106,7 +106,8 @@ impl Log {
 
 impl Writer {
     pub(crate) fn new(config: Config, store: Store, recovered: Recovered, now: Time) -> (Self, Recovery) {
-        let Recovered { shared, last, report } = recovered;
+        let Recovered { mut shared, last, report } = recovered;
+        shared.segment_us = i64::try_from(config.segment.as_micros()).unwrap_or(i64::MAX).max(1);
         let last_end = shared.blocks.back().map(Slot::end_time);
         let writer = Writer {
             key: config.key,

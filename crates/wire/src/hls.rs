@@ -1,6 +1,9 @@
 //! HTTP Live Streaming as text: what a request for a playlist asks, and the tags of playlists (RFC 8216 and its second
 //! edition). Which segments are listed is not decided here.
 
+mod parts;
+mod path;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -9,6 +12,9 @@ use jiff::tz::TimeZone;
 
 use crate::listen::{ListenQuery, QueryError, Start};
 use crate::path::Query;
+
+pub use parts::{Report, write_hint, write_part, write_report};
+pub use path::{HlsPath, Init};
 
 /// Longest closed window: a player may fetch all of it at once.
 pub const CLOSED_MAX: Duration = Duration::from_secs(6 * 3600);
@@ -23,84 +29,6 @@ pub enum Container {
     Fmp4,
     /// An MPEG transport stream, for players that take nothing else.
     Ts,
-}
-
-/// What an initialisation segment says: it is the same for all that is encoded alike.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Init {
-    /// MPEG-4 audio object type.
-    pub profile: u8,
-    /// Samples per second.
-    pub sample_rate_hz: u32,
-    /// Channels.
-    pub channels: u8,
-}
-
-impl Init {
-    /// The name of its file.
-    pub fn file_name(&self) -> String {
-        format!("init-{}-{}-{}.mp4", self.profile, self.sample_rate_hz, self.channels)
-    }
-
-    fn decode(name: &str) -> Option<Self> {
-        let mut numbers = name.strip_prefix("init-")?.strip_suffix(".mp4")?.split('-');
-        let (profile, rate, channels) = (numbers.next()?, numbers.next()?, numbers.next()?);
-        let init = Init {
-            profile: profile.parse().ok()?,
-            sample_rate_hz: rate.parse().ok()?,
-            channels: channels.parse().ok()?,
-        };
-        // Only one name for each.
-        (numbers.next().is_none() && init.file_name() == name).then_some(init)
-    }
-}
-
-/// What a path means for HTTP Live Streaming.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HlsPath {
-    /// `/KEY.m3u8`
-    Media(String),
-    /// `/sg/GROUP.m3u8`
-    Group(String),
-    /// `/KEY/ts/init-PROFILE-RATE-CHANNELS.mp4`
-    Init {
-        /// The stream.
-        key: String,
-        /// What it says.
-        init: Init,
-    },
-    /// `/KEY/ts/SEQ.EXTENSION`
-    Segment {
-        /// The stream.
-        key: String,
-        /// Number of the segment.
-        seq: u64,
-        /// What the name ends in, without the dot.
-        extension: String,
-    },
-}
-
-impl HlsPath {
-    /// Reads a decoded path; none if it means something else.
-    pub fn decode(path: &str) -> Option<Self> {
-        let path = path.strip_prefix('/')?;
-        if let Some(group) = path.strip_prefix("sg/").and_then(|group| group.strip_suffix(".m3u8")) {
-            return (!group.is_empty()).then(|| HlsPath::Group(group.to_owned()));
-        }
-        if let Some((key, name)) = path.rsplit_once("/ts/") {
-            if let Some(init) = Init::decode(name) {
-                return Some(HlsPath::Init { key: key.to_owned(), init });
-            }
-            let (seq, extension) = name.split_once('.')?;
-            // Only one name for each.
-            let is_number =
-                seq.bytes().all(|byte| byte.is_ascii_digit()) && (seq == "0" || !seq.starts_with('0'));
-            let seq = is_number.then(|| seq.parse().ok())??;
-            return Some(HlsPath::Segment { key: key.to_owned(), seq, extension: extension.to_owned() });
-        }
-        let key = path.strip_suffix(".m3u8").filter(|key| !key.is_empty() && !key.contains('/'))?;
-        Some(HlsPath::Media(key.to_owned()))
-    }
 }
 
 /// Which part of the past a playlist shows.
@@ -141,6 +69,10 @@ pub struct HlsQuery {
     pub ua: Option<String>,
     /// `_HLS_msn`: to be answered when this segment is there.
     pub blocks_for: Option<u64>,
+    /// `_HLS_part`: when this part of it is there, or anything later.
+    pub blocks_for_part: Option<u64>,
+    /// Whether parts of segments are listed where there can be any.
+    pub parts: bool,
     /// `_HLS_skip`: old segments may be left out.
     pub skip: bool,
 }
@@ -157,6 +89,9 @@ pub enum HlsQueryError {
     /// `container` is none that there is.
     #[error("container must be packed, fmp4 or ts")]
     Container,
+    /// `parts` is neither yes nor no.
+    #[error("parts must be yes or no")]
+    Parts,
     /// A closed window that is too long.
     #[error("a closed window may last {} s at most", CLOSED_MAX.as_secs())]
     TooLong,
@@ -194,9 +129,15 @@ impl HlsQuery {
         }
         let number = |name| query.get(name).map(|text| text.parse().map_err(|_| HlsQueryError::Blocking));
         let blocks_for: Option<u64> = number("_HLS_msn").transpose()?;
-        if number("_HLS_part").transpose()?.is_some_and(|_: u64| blocks_for.is_none()) {
+        let blocks_for_part: Option<u64> = number("_HLS_part").transpose()?;
+        if blocks_for_part.is_some() && blocks_for.is_none() {
             return Err(HlsQueryError::Blocking);
         }
+        let parts = match query.get("parts") {
+            None | Some("yes") => true,
+            Some("no") => false,
+            Some(_) => return Err(HlsQueryError::Parts),
+        };
         let container = match query.get("container") {
             None | Some("packed") => Container::Packed,
             Some("fmp4") => Container::Fmp4,
@@ -205,7 +146,18 @@ impl HlsQuery {
         };
         let skip = matches!(query.get("_HLS_skip"), Some("YES" | "v2"));
         let (strict, session_id, ua) = (asked.strict, asked.session_id, asked.ua);
-        Ok(HlsQuery { shape, container, is_relative, strict, session_id, ua, blocks_for, skip })
+        Ok(HlsQuery {
+            shape,
+            container,
+            is_relative,
+            strict,
+            session_id,
+            ua,
+            blocks_for,
+            blocks_for_part,
+            parts,
+            skip,
+        })
     }
 }
 
@@ -247,24 +199,23 @@ pub struct Entry<'a> {
     pub map: Option<&'a str>,
 }
 
-/// Appends the lines of a segment.
-pub fn write_entry(out: &mut String, entry: &Entry<'_>) {
+/// Appends the lines that stand before a segment's parts.
+pub fn write_start(out: &mut String, entry: &Entry<'_>) {
     if entry.discontinuity {
         out.push_str("#EXT-X-DISCONTINUITY\n");
     }
     if let Some(map) = entry.map {
         let _ = writeln!(out, "#EXT-X-MAP:URI=\"{map}\"");
     }
-    let micros = u128::from(entry.length.0) * 1_000_000 / u128::from(entry.length.1.max(1));
     // Writing to a string cannot fail.
-    let _ = write!(
-        out,
-        "#EXT-X-PROGRAM-DATE-TIME:{:.3}\n#EXTINF:{}.{:06},\n{}\n",
-        entry.time,
-        micros / 1_000_000,
-        micros % 1_000_000,
-        entry.uri
-    );
+    let _ = writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{:.3}", entry.time);
+}
+
+/// Appends the lines that stand behind them, when the segment is whole.
+pub fn write_end(out: &mut String, entry: &Entry<'_>) {
+    let micros = u128::from(entry.length.0) * 1_000_000 / u128::from(entry.length.1.max(1));
+    let (seconds, micros) = (micros / 1_000_000, micros % 1_000_000);
+    let _ = writeln!(out, "#EXTINF:{seconds}.{micros:06},\n{}", entry.uri);
 }
 
 /// The head of a media playlist.
@@ -280,10 +231,10 @@ pub struct MediaHead {
     pub is_independent: bool,
     /// Whether nothing will change any more.
     pub is_closed: bool,
-    /// Whether a request may wait for a segment.
+    /// Whether a request may wait for a segment, and old ones may be left out on request.
     pub can_block: bool,
-    /// Whether old segments may be left out on request.
-    pub can_skip: bool,
+    /// Bound on the length of a part, if parts are listed.
+    pub part_target: Option<Duration>,
     /// How many are left out in this one.
     pub skipped: usize,
     /// Where to start, in microseconds from the first segment on.
@@ -310,10 +261,15 @@ impl MediaHead {
         }
         if self.can_block {
             out.push_str("#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES");
-            if self.can_skip {
-                let _ = write!(out, ",CAN-SKIP-UNTIL={}.0", SKIP_TARGETS * self.target_s);
+            // All variants of a group must say the same, however long each is.
+            let _ = write!(out, ",CAN-SKIP-UNTIL={}.0", SKIP_TARGETS * self.target_s);
+            if let Some(target) = self.part_target {
+                parts::write_hold_back(&mut out, target);
             }
             out.push('\n');
+        }
+        if let Some(target) = self.part_target {
+            parts::write_part_target(&mut out, target);
         }
         if let Some(start) = self.start_us {
             let (seconds, micros) = (start / 1_000_000, start % 1_000_000);
@@ -376,44 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_name_playlists_and_segments() {
-        let media = |key: &str| Some(HlsPath::Media(key.to_owned()));
-        let segment = |key: &str, seq, extension: &str| {
-            Some(HlsPath::Segment { key: key.to_owned(), seq, extension: extension.to_owned() })
-        };
-        for (path, expected) in [
-            ("/test.m3u8", media("test")),
-            ("/a.mp3.m3u8", media("a.mp3")),
-            ("/sg/all.m3u8", Some(HlsPath::Group("all".to_owned()))),
-            ("/test/ts/17.mp3", segment("test", 17, "mp3")),
-            ("/test/ts/18446744073709551615.aac", segment("test", u64::MAX, "aac")),
-            ("/ts/ts/1.m4s", segment("ts", 1, "m4s")),
-            ("/test/ts/init-02-44100-2.mp4", None),
-            ("/test/ts/init-2-44100.mp4", None),
-            ("/test/ts/init-2-44100-2-1.mp4", None),
-            ("/test/ts/init-2-44100-300.mp4", None),
-            ("/.m3u8", None),
-            ("/sg/.m3u8", None),
-            ("/a/b.m3u8", None),
-            ("/test/ts/x.mp3", None),
-            ("/test/ts/.mp3", None),
-            ("/test/ts/+1.mp3", None),
-            ("/test/ts/01.mp3", None),
-            ("/test/ts/1", None),
-            ("/test/ts/18446744073709551616.mp3", None),
-            ("/test", None),
-            ("", None),
-        ] {
-            assert_eq!(HlsPath::decode(path), expected, "{path}");
-        }
-    }
-
-    #[test]
-    fn an_initialisation_segment_is_named_after_what_it_says() {
-        let init = Init { profile: 2, sample_rate_hz: 44_100, channels: 2 };
-        let path = format!("/test/ts/{}", init.file_name());
-        assert_eq!(path, "/test/ts/init-2-44100-2.mp4");
-        assert_eq!(HlsPath::decode(&path), Some(HlsPath::Init { key: "test".to_owned(), init }));
+    fn an_initialisation_segment_is_named_before_the_date() {
         let mut out = String::new();
         let entry = Entry {
             discontinuity: true,
@@ -422,7 +341,7 @@ mod tests {
             uri: "/test/ts/1.m4s",
             map: Some("/test/ts/init-2-44100-2.mp4"),
         };
-        write_entry(&mut out, &entry);
+        write_start(&mut out, &entry);
         let start = "#EXT-X-DISCONTINUITY\n#EXT-X-MAP:URI=\"/test/ts/init-2-44100-2.mp4\"\n#EXT-X-PROGRAM";
         assert!(out.starts_with(start), "{out}");
         assert_eq!(decode("container=ts").unwrap().container, Container::Ts);
@@ -462,6 +381,8 @@ mod tests {
         }
         let query = decode("_HLS_msn=7&_HLS_part=1&_HLS_skip=YES&session_id=a&ua=b&strict=1").unwrap();
         assert_eq!((query.blocks_for, query.skip, query.strict), (Some(7), true, true));
+        assert_eq!((query.blocks_for_part, query.parts), (Some(1), true));
+        assert!(!decode("parts=no").unwrap().parts);
         assert_eq!((query.session_id.as_deref(), query.ua.as_deref()), (Some("a"), Some("b")));
     }
 
@@ -473,6 +394,8 @@ mod tests {
             ("start=1795424400&duration=21601", HlsQueryError::TooLong),
             ("_HLS_part=1", HlsQueryError::Blocking),
             ("_HLS_msn=x", HlsQueryError::Blocking),
+            ("_HLS_msn=1&_HLS_part=x", HlsQueryError::Blocking),
+            ("parts=1", HlsQueryError::Parts),
             ("_HLS_msn=-1", HlsQueryError::Blocking),
             ("delay=x", HlsQueryError::Listen(QueryError::Seconds { name: "delay" })),
         ] {
@@ -491,8 +414,10 @@ mod tests {
             uri: "/test/ts/2.mp3",
             map: None,
         };
-        write_entry(&mut out, &entry);
-        write_entry(&mut out, &Entry { discontinuity: false, length: (480_000, 48_000), ..entry });
+        for entry in [entry, Entry { discontinuity: false, length: (480_000, 48_000), ..entry }] {
+            write_start(&mut out, &entry);
+            write_end(&mut out, &entry);
+        }
         assert_eq!(
             out,
             "#EXT-X-DISCONTINUITY\n#EXT-X-PROGRAM-DATE-TIME:2026-11-23T04:38:25.408Z\n#EXTINF:9.978775,\n\
@@ -509,10 +434,14 @@ mod tests {
         let closed = MediaHead { is_closed: true, is_independent: true, ..plain };
         let lines = "#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-PLAYLIST-TYPE:VOD\n";
         assert_eq!(closed.encode(), start.to_owned() + lines);
-        let delta = MediaHead { can_block: true, can_skip: true, skipped: 30, ..plain };
+        let delta = MediaHead { can_block: true, skipped: 30, ..plain };
         let lines = "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=60.0\n\
                      #EXT-X-SKIP:SKIPPED-SEGMENTS=30\n";
         assert_eq!(delta.encode(), start.replace("VERSION:6", "VERSION:9") + lines);
+        let low = MediaHead { can_block: true, part_target: Some(Duration::from_secs(1)), ..plain };
+        let lines = "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=60.0,PART-HOLD-BACK=3.000\n\
+                     #EXT-X-PART-INF:PART-TARGET=1.000\n";
+        assert_eq!(low.encode(), start.to_owned() + lines);
         let since = MediaHead { start_us: Some(3_500_000), ..plain };
         assert_eq!(since.encode(), start.to_owned() + "#EXT-X-START:TIME-OFFSET=3.500000,PRECISE=YES\n");
     }

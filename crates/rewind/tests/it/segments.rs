@@ -2,7 +2,9 @@
 
 use rewind::{Log, Segment, SegmentSeq};
 
-use crate::common::{AAC, BLOCK_BYTES, MP3, chunk, chunks, config, open, seconds};
+use crate::common::{AAC, BLOCK_BYTES, MP3, chunk, chunks, config, end_of, open, seconds};
+
+const MARGIN_US: i64 = 30_000_000;
 
 /// The whole segments by going through all chunks.
 fn by_chunks(log: &Log) -> Vec<Segment> {
@@ -36,7 +38,7 @@ fn by_chunks(log: &Log) -> Vec<Segment> {
         segment.samples += u64::from(chunk.samples);
         segment.end_time = chunk.end_time();
     }
-    all.pop();
+    all.pop_if(|last| last.end_time.0 / 10_000_000 == last.time.0 / 10_000_000);
     all
 }
 
@@ -109,24 +111,76 @@ fn another_format_counts_its_samples_from_zero_and_its_time_stamps_on() {
     let told = |segment: &Segment| (segment.format, segment.samples_before, pts(segment));
     assert_eq!(
         listed.iter().map(told).collect::<Vec<_>>(),
-        [(MP3, 0, 0), (MP3, 441_000, 900_000), (AAC, 0, 1_800_000)]
+        [(MP3, 0, 0), (MP3, 441_000, 900_000), (AAC, 0, 1_800_000), (AAC, 480_000, 2_700_000)]
     );
     assert_eq!(listed[2].duration_us(), 10_000_000);
+}
+
+#[test]
+fn the_segment_that_grows_is_what_the_chunks_since_its_start_say() {
+    let (mut writer, log, _) = open(None);
+    assert_eq!(log.segments_with_growing(SegmentSeq(0), 10), (Vec::new(), None));
+    for number in 0..35 {
+        let chunk = chunk(number, BLOCK_BYTES / 7);
+        let position = writer.append(&chunk).position;
+        let (whole, growing) = log.segments_with_growing(SegmentSeq(0), 10);
+        assert_eq!(whole.len() as u64, (number + 1) / 10);
+        let Some(growing) = growing else {
+            assert_eq!(
+                number % 10,
+                9,
+                "its time is over: another one begins with the next chunk, whatever that is"
+            );
+            continue;
+        };
+        assert!(whole.last().is_none_or(|last| (last.seq.0 + 1, last.end) == (growing.seq.0, growing.start)));
+        assert_eq!(growing.samples, (number % 10 + 1) * 44_100);
+        assert_eq!((growing.time, growing.end_time), (seconds((number / 10 * 10) as i64), end_of(&chunk)));
+        assert_eq!(growing.end, position.plus(chunk.data.len() as u64));
+        assert_eq!(log.segments_with_growing(growing.seq, 1), (Vec::new(), Some(growing)));
+        assert_eq!(log.segments_with_growing(SegmentSeq(growing.seq.0 + 1), 1), (Vec::new(), None));
+    }
+    let (_, growing) = log.segments_with_growing(SegmentSeq(0), 10);
+    writer.append(&chunk(40, 100));
+    let whole = log.segments_from(growing.unwrap().seq, 10);
+    assert_eq!(whole, [growing.unwrap()], "an early end, as it was when its last chunk had come");
+}
+
+#[test]
+fn a_margin_leaves_out_what_goes_within_it() {
+    let (mut writer, log, _) = open(None);
+    let keep_us = config(None).keep.as_micros() as i64;
+    let mut shown_until = std::collections::HashMap::new();
+    for number in 0..400 {
+        writer.append(&chunk(number, 20_000));
+        let now = number as i64 + 1;
+        let first = log.first_lasting_segment(keep_us, u64::MAX, MARGIN_US).unwrap();
+        let there = log.segments().unwrap().first;
+        let last = log.segments().unwrap().last;
+        for seq in first.0..=last.0 {
+            shown_until.insert(seq, now);
+        }
+        // What is gone was last shown long ago.
+        let gone = shown_until.iter().filter(|(seq, _)| **seq < there.0);
+        assert!(gone.clone().all(|(_, until)| now - until >= 30), "{number}: {shown_until:?}");
+        shown_until.retain(|seq, _| *seq >= there.0);
+    }
 }
 
 #[test]
 fn segments_of_the_block_that_goes_next_are_not_lasting() {
     let (mut writer, log, _) = open(None);
     let (keep_us, bytes_max) = (config(None).keep.as_micros() as i64, u64::MAX);
-    assert_eq!(log.first_lasting_segment(keep_us, bytes_max), None);
+    assert_eq!(log.first_lasting_segment(keep_us, bytes_max, MARGIN_US), None);
     let mut last = None;
     for number in 0..400 {
         writer.append(&chunk(number, 20_000));
-        let first = log.first_lasting_segment(keep_us, bytes_max);
+        let first = log.first_lasting_segment(keep_us, bytes_max, MARGIN_US);
         assert!(first >= last, "{first:?} after {last:?}");
         let all = log.segments().unwrap();
         assert!(first.unwrap() <= all.last);
-        if number < 99 {
+        // Blocks are of thirteen chunks.
+        if number < 70 + 13 - 1 {
             assert_eq!(first, Some(all.first), "nothing goes yet");
         }
         if let Some(listed) = last.and_then(|_| log.segments_from(first.unwrap(), 1).pop()) {
@@ -136,6 +190,9 @@ fn segments_of_the_block_that_goes_next_are_not_lasting() {
     }
     assert!(last.unwrap() > log.segments().unwrap().first);
     let full = log.span().unwrap().bytes;
-    assert!(log.first_lasting_segment(i64::MAX / 2, full) > Some(log.segments().unwrap().first));
-    assert_eq!(log.first_lasting_segment(i64::MAX / 2, u64::MAX), Some(log.segments().unwrap().first));
+    assert!(log.first_lasting_segment(i64::MAX / 2, full, MARGIN_US) > Some(log.segments().unwrap().first));
+    assert_eq!(
+        log.first_lasting_segment(i64::MAX / 2, u64::MAX, MARGIN_US),
+        Some(log.segments().unwrap().first)
+    );
 }

@@ -1,4 +1,4 @@
-//! Requests for playlists and segments, and their answers.
+//! Requests for playlists, segments and parts, and their answers.
 
 use std::io;
 use std::sync::Arc;
@@ -12,27 +12,23 @@ use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream::iter;
 use jiff::tz::TimeZone;
-use rewind::SegmentSeq;
-use tokio::time::timeout;
+use rewind::{Segment, SegmentSeq};
 use uuid::Uuid;
-use wire::hls::{Container, HlsPath, HlsQuery, Init, Shape, multivariant};
+use wire::hls::{Container, HlsPath, HlsQuery, Init, Report, Shape, multivariant};
 use wire::path::{Query, encode_target};
 use wire::range::{self, RangeAnswer};
 
 use crate::base::clock::{self, Clock};
+use crate::hls::hold::{self, Reload};
 use crate::hls::lines::extension;
-use crate::hls::playlist::Playlist;
+use crate::hls::playlist::{Extras, Playlist, lists_parts};
 use crate::hls::segment::SegmentBody;
-use crate::hls::{Hls, group};
+use crate::hls::{Hls, group, parts};
 use crate::stream::Stream;
 use crate::stream::registry::Registry;
 
 const NO_MP3_IN_FMP4: &str = "no player takes MP3 in fragmented MP4; use container=ts or none\n";
 const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
-/// A reload that waits is answered at the latest after so many target durations.
-const BLOCK_TARGETS: u32 = 3;
-/// A reload may wait for the segment so many after the newest.
-const BLOCK_AHEAD: u64 = 2;
 /// Playlists that do not change any more may be kept so long: their segments are evicted some day.
 const CLOSED_MAX_AGE_S: u64 = 60;
 
@@ -101,6 +97,13 @@ pub async fn answer(context: &Context<'_>, asked: &Asked<'_>) -> Option<Response
             let stream = context.streams.find(&key)?;
             Some(segment(asked, &stream, SegmentSeq(seq), &extension, context.clock))
         }
+        HlsPath::Part { key, seq, part } => {
+            let stream = context.streams.find(&key)?;
+            let found = hold::part(context.hls, &stream, SegmentSeq(seq), part).await;
+            let read = |segment: &Segment| SegmentBody::read_part(stream.log(), segment, part);
+            let body = found.map(|segment| (segment, read));
+            Some(audio(asked, &stream, body, &format!("{part}.m4s"), context.clock))
+        }
     }
 }
 
@@ -150,38 +153,31 @@ async fn media(context: &Context<'_>, asked: &Asked<'_>, stream: &Arc<Stream>, q
         return (StatusCode::BAD_REQUEST, NO_MP3_IN_FMP4).into_response();
     }
     let rule = context.hls.rule(asked.agent(query));
-    let playlists = context.hls.playlists(stream);
-    let is_open = !matches!(query.shape, Shape::Delay { .. });
-    let mut is_awaited = false;
-    if let Some(wanted) = query.blocks_for.filter(|_| is_open) {
-        let last = playlists.last(stream).unwrap_or(0);
-        if wanted > last + BLOCK_AHEAD {
-            let text = format!("segment {wanted} is too far ahead of the newest, {last}\n");
+    let now = context.clock.now().wall;
+    // What does not grow with the stream, or not any more, is not waited for.
+    let grows = match query.shape {
+        Shape::Live { .. } | Shape::Since(_) => true,
+        Shape::Delay { .. } => false,
+        Shape::Between(_, end) => clock::time(end) > now,
+    };
+    let reload = if grows { hold::reload(context.hls, stream, query).await } else { Reload::AsItIs };
+    match reload {
+        Reload::AsItIs | Reload::There => {}
+        Reload::TooLate => return unavailable(),
+        Reload::TooFar(last) => {
+            let text = format!("that is too far ahead of segment {last}, the newest\n");
             return (StatusCode::BAD_REQUEST, text).into_response();
         }
-        // Too many that wait: this one is answered with what is there.
-        let held = context.hls.held.try_acquire();
-        let wait = async {
-            loop {
-                let grown = stream.segment_began();
-                if playlists.last(stream).is_some_and(|last| last >= wanted) {
-                    return;
-                }
-                grown.await;
-            }
-        };
-        if held.is_ok() {
-            if timeout(rule.target * BLOCK_TARGETS, wait).await.is_err() {
-                return unavailable();
-            }
-            is_awaited = true;
-        }
     }
-    match playlists.get(stream, query, &rule, context.clock.now().wall) {
+    let reports = if lists_parts(query) { reports(context, stream) } else { Vec::new() };
+    // It may have waited.
+    let now = context.clock.now().wall;
+    match context.hls.playlists(stream).get(stream, query, &rule, Extras { reports }, now) {
         Ok(playlist) => {
             // What is shown depends on the player only if it says so in its header.
             let varies = context.hls.depends_on_agent() && query.ua.is_none();
-            playlist_response(asked, &playlist, rule.target, is_awaited, varies)
+            let freshness = if lists_parts(query) { parts::TARGET } else { rule.target / 2 };
+            playlist_response(asked, &playlist, (freshness, rule.target), reload, varies)
         }
         Err(missing) => {
             let age = format!("max-age={}", rule.target.as_secs().max(1));
@@ -195,18 +191,18 @@ fn unavailable() -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, headers, "the segment has not come\n").into_response()
 }
 
+/// A playlist that is good for `freshness`, or for six times the `target` where it is the answer to a reload that waited.
 fn playlist_response(
     asked: &Asked<'_>,
     playlist: &Playlist,
-    target: Duration,
-    has_blocked: bool,
+    (freshness, target): (Duration, Duration),
+    reload: Reload,
     varies: bool,
 ) -> Response {
-    let target_s = target.as_secs().max(1);
-    let max_age = match (playlist.is_closed, has_blocked) {
+    let max_age = match (playlist.is_closed, reload) {
         (true, _) => CLOSED_MAX_AGE_S,
-        (false, true) => 6 * target_s,
-        (false, false) => (target_s / 2).max(1),
+        (false, Reload::There) => 6 * target.as_secs().max(1),
+        (false, _) => freshness.as_secs().max(1),
     };
     let accepted = asked.header(header::ACCEPT_ENCODING).unwrap_or_default();
     let gzip = accepts_gzip(accepted);
@@ -265,22 +261,61 @@ fn group(context: &Context<'_>, asked: &Asked<'_>, name: &str, query: &HlsQuery)
     Some((headers, multivariant(&variants)).into_response())
 }
 
+/// How far the other streams of the group are that `stream` is in, whether or not this player knows of them.
+fn reports(context: &Context<'_>, stream: &Stream) -> Vec<Report> {
+    let config = stream.config();
+    let Some(name) = config.group.as_deref() else { return Vec::new() };
+    let others = group::members(&context.streams.all(), name);
+    let others = others.iter().filter(|other| other.id() != stream.id());
+    let mut reports: Vec<Report> = others
+        .filter_map(|other| {
+            let (segment, part) = context.hls.playlists(other).progress(other, Container::Fmp4)?.newest()?;
+            Some(Report { uri: format!("/{}.m3u8", other.key()), segment, part })
+        })
+        .collect();
+    reports.sort_by(|one, other| one.uri.cmp(&other.uri));
+    reports
+}
+
 fn segment(asked: &Asked<'_>, stream: &Stream, seq: SegmentSeq, ending: &str, clock: &Clock) -> Response {
     let log = stream.log();
     let found = log.segment(seq).and_then(|segment| {
         let all = [Container::Packed, Container::Fmp4, Container::Ts];
         let container = all.into_iter().find(|it| extension(*it, segment.format.codec) == ending)?;
-        SegmentBody::read(log, &segment, container).map(|body| (segment, body))
+        Some((segment, move |segment: &Segment| SegmentBody::read(log, segment, container)))
     });
-    let Some((segment, body)) = found else {
-        // One that is still to come must be seen when it is there.
-        let headers = [(header::CACHE_CONTROL, "max-age=1")];
-        return (StatusCode::NOT_FOUND, headers, "Segment not found.\n").into_response();
-    };
-    let length = body.len();
-    let etag = format!("\"{:x}-{length:x}-{ending}\"", segment.start.0);
+    audio(asked, stream, found, ending, clock)
+}
+
+/// How much longer `segment` is kept, in seconds: until it is too old, or there is too much behind it.
+fn life_s(stream: &Stream, segment: &Segment, clock: &Clock) -> u64 {
+    let config = stream.config();
     let age_us = clock.now().wall.micros_since(segment.end_time).max(0) as u64;
-    let left = stream.config().seconds.saturating_sub(Duration::from_micros(age_us)).as_secs().max(1);
+    let by_time = config.seconds.saturating_sub(Duration::from_micros(age_us));
+    let by_bytes = stream.log().span().map_or(Duration::ZERO, |span| {
+        let left = config.bytes_max().saturating_sub(span.end_position.since(segment.start));
+        let micros = u128::from(left) * u128::from(span.duration_us) / u128::from(span.bytes.max(1));
+        Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    });
+    by_time.min(by_bytes).as_secs().max(1)
+}
+
+/// Audio of the segment that was `found`, with what reads its body, under an address that ends in `ending`.
+fn audio(
+    asked: &Asked<'_>,
+    stream: &Stream,
+    found: Option<(Segment, impl FnOnce(&Segment) -> Option<SegmentBody>)>,
+    ending: &str,
+    clock: &Clock,
+) -> Response {
+    // One that is still to come must be seen when it is there.
+    let missing = || {
+        let headers = [(header::CACHE_CONTROL, "max-age=1")];
+        (StatusCode::NOT_FOUND, headers, "Segment not found.\n").into_response()
+    };
+    let Some((segment, read)) = found else { return missing() };
+    let etag = format!("\"{:x}-{}-{ending}\"", segment.start.0, segment.seq);
+    let left = life_s(stream, &segment, clock);
     let mut headers = HeaderMap::new();
     let mut put = |name: header::HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -293,6 +328,8 @@ fn segment(asked: &Asked<'_>, stream: &Stream, seq: SegmentSeq, ending: &str, cl
     if asked.has_etag(&etag) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
+    let Some(body) = read(&segment) else { return missing() };
+    let length = body.len();
     put(header::CONTENT_TYPE, media_type(ending));
     let is_same = asked.header(header::IF_RANGE).is_none_or(|same| same == etag);
     let range = asked.header(header::RANGE).filter(|_| is_same && *asked.method == Method::GET);
@@ -317,7 +354,7 @@ fn segment(asked: &Asked<'_>, stream: &Stream, seq: SegmentSeq, ending: &str, cl
 }
 
 fn media_type(ending: &str) -> &'static str {
-    match ending {
+    match ending.rsplit('.').next().unwrap_or_default() {
         "aac" => "audio/aac",
         "m4s" => "audio/mp4",
         "ts" => "video/mp2t",

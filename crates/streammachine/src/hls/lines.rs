@@ -6,9 +6,10 @@ use std::ops::Range;
 
 use audio::{Codec, Format, Time};
 use rewind::{Log, Segment, SegmentSeq};
-use wire::hls::{Container, Entry, Init, write_entry};
+use wire::hls::{Container, Entry, Init, write_end, write_start};
 
 use crate::base::clock::timestamp;
+use crate::hls::parts::{self, Progress};
 
 /// Segments taken from the log under one lock.
 const BATCH: usize = 256;
@@ -22,6 +23,8 @@ pub struct Line {
     pub segment: Segment,
     /// Where its lines start in the life of the text.
     at: u64,
+    /// Bytes of the lines before its parts.
+    start_bytes: usize,
     /// Whether they name its initialisation segment.
     has_map: bool,
 }
@@ -34,6 +37,8 @@ pub struct Lines {
     text: String,
     /// Where the text starts in its life.
     text_start: u64,
+    /// The segment that grows behind them, as far as it is there.
+    growing: Option<Segment>,
 }
 
 /// What a segment's name ends in.
@@ -75,9 +80,10 @@ impl Lines {
         }
         loop {
             let next = self.lines.back().map_or(first, |line| SegmentSeq(line.segment.seq.0 + 1));
-            let segments = log.segments_from(next, BATCH);
+            let (segments, growing) = log.segments_with_growing(next, BATCH);
             segments.iter().for_each(|segment| self.push(*segment, key));
             if segments.len() < BATCH {
+                self.growing = growing;
                 break;
             }
         }
@@ -87,14 +93,8 @@ impl Lines {
     fn push(&mut self, segment: Segment, key: &str) {
         let ending = extension(self.container, segment.format.codec);
         let uri = format!("/{key}/ts/{}.{ending}", segment.seq);
-        let is_alike = |last: &Segment| map_uri(key, &last.format) == map_uri(key, &segment.format);
-        let needs_map = self.container == Container::Fmp4 && !self.last().is_some_and(is_alike);
-        let map = needs_map.then(|| map_uri(key, &segment.format));
-        self.lines.push_back(Line {
-            segment,
-            at: self.text_start + self.text.len() as u64,
-            has_map: map.is_some(),
-        });
+        let map = self.needs_map(&segment, key).then(|| map_uri(key, &segment.format));
+        let (at, has_map) = (self.text.len(), map.is_some());
         let entry = Entry {
             discontinuity: segment.discontinuity,
             time: timestamp(segment.time),
@@ -102,7 +102,17 @@ impl Lines {
             uri: &uri,
             map: map.as_deref(),
         };
-        write_entry(&mut self.text, &entry);
+        write_start(&mut self.text, &entry);
+        let start_bytes = self.text.len() - at;
+        write_end(&mut self.text, &entry);
+        let at = self.text_start + at as u64;
+        self.lines.push_back(Line { segment, at, start_bytes, has_map });
+    }
+
+    /// Whether the initialisation segment must be named before `segment`, which follows the last line.
+    pub fn needs_map(&self, segment: &Segment, key: &str) -> bool {
+        let is_alike = |last: &Segment| map_uri(key, &last.format) == map_uri(key, &segment.format);
+        self.container == Container::Fmp4 && !self.last().is_some_and(is_alike)
     }
 
     /// Lets go of the text of forgotten segments, now and then: that moves what is kept.
@@ -140,6 +150,19 @@ impl Lines {
         self.lines.back().map(|line| &line.segment)
     }
 
+    /// The segment that grows, as far as it is there.
+    pub fn growing(&self) -> Option<&Segment> {
+        self.growing.as_ref()
+    }
+
+    /// How far they are.
+    pub fn progress(&self) -> Option<Progress> {
+        let whole = self.last().map(|last| (last.seq.0, parts::count(last)));
+        let before = || self.growing.map(|growing| (growing.seq.0.saturating_sub(1), 0));
+        let (whole, whole_parts) = whole.or_else(before)?;
+        Some(Progress { whole, whole_parts, growing_parts: self.growing.as_ref().map_or(0, parts::grown) })
+    }
+
     /// The segments in `range`.
     pub fn segments(&self, range: Range<usize>) -> impl Iterator<Item = &Segment> {
         self.lines.range(range).map(|line| &line.segment)
@@ -151,6 +174,12 @@ impl Lines {
             self.lines.get(nth).map_or(self.text.len(), |line| (line.at - self.text_start) as usize)
         };
         &self.text[at(range.start)..at(range.end)]
+    }
+
+    /// The lines of number `nth` that stand before its parts, and those behind them.
+    pub fn halves(&self, nth: usize) -> (&str, &str) {
+        let start_bytes = self.lines.get(nth).map_or(0, |line| line.start_bytes);
+        self.text(nth..nth + 1).split_at(start_bytes)
     }
 
     /// Number of the first segment that ends after `time`.

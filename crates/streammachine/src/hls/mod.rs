@@ -3,12 +3,15 @@
 //!
 //! ```text
 //!   log ─▶ lines (once per segment) ─▶ playlist (once per version) ─▶ answer
+//!     │                parts of the newest ──┘
 //!     └──▶ segment: time stamp + slices of the blocks ──────────────▶ answer
 //! ```
 
 pub mod answer;
 mod group;
+mod hold;
 mod lines;
+mod parts;
 mod playlist;
 mod segment;
 
@@ -27,7 +30,7 @@ use playlist::{Playlists, Rule};
 /// What a player that is not given the whole playlist is shown.
 const SHORT_WINDOW: Duration = Duration::from_secs(120);
 
-/// Reloads that wait at once: each is a connection and a timer.
+/// Requests that wait at once: each is a connection and a timer.
 const HELD_MAX: usize = 4096;
 
 /// What is set of HTTP Live Streaming.
@@ -46,7 +49,7 @@ pub struct HlsConfig {
 pub struct Hls {
     config: HlsConfig,
     playlists: Mutex<HashMap<Uuid, Arc<Playlists>>>,
-    /// Reloads that may wait for a segment at once.
+    /// Requests that may wait for a segment or a part at once.
     held: Semaphore,
 }
 
@@ -61,7 +64,12 @@ impl Hls {
     }
 
     fn playlists(&self, stream: &Stream) -> Arc<Playlists> {
-        Arc::clone(self.playlists.lock().entry(stream.id()).or_default())
+        Arc::clone(
+            self.playlists
+                .lock()
+                .entry(stream.id())
+                .or_insert_with(|| Arc::new(Playlists::new(self.config.segment))),
+        )
     }
 
     fn rule(&self, agent: &str) -> Rule {

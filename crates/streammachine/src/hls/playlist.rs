@@ -13,18 +13,22 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use parking_lot::Mutex;
 use rewind::{LATE_US, Segment, Span};
-use wire::hls::{Container, HlsQuery, MediaHead, SKIP_TARGETS, Shape};
+use wire::hls::{Container, HlsQuery, MediaHead, Report, SKIP_TARGETS, Shape, write_report};
 
 use crate::base::clock::{self, iso};
 use crate::hls::lines::{Lines, map_uri};
+use crate::hls::parts::{self, Progress};
 use crate::stream::Stream;
 
 /// Fewer segments than this are no live playlist.
 const SEGMENTS_MIN: usize = 3;
-/// Playlists of at least so many target durations can be had without their old part.
-const SKIP_FROM_TARGETS: u64 = 2 * SKIP_TARGETS;
-/// Finished texts that are kept.
-const TEXTS_MAX: usize = 128;
+/// Segments that leave the playlist will be there for so many target durations at least: its own length, and the three
+/// that the shortest playlist lasts.
+const LASTING_TARGETS: u32 = 4;
+/// Part of the rewind buffer that is kept back for that at most.
+const LASTING_PART: u32 = 4;
+/// Bytes of finished texts that are kept in each container; a text with all of a day is 800 kB.
+const TEXTS_BYTES_MAX: usize = 8 << 20;
 /// More saves little and takes three times as long.
 const GZIP_LEVEL: u32 = 4;
 
@@ -69,6 +73,13 @@ pub enum Missing {
     },
 }
 
+/// What a playlist tells besides segments.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// How far the other variants of a group are; only beside parts.
+    pub reports: Vec<Report>,
+}
+
 /// The playlists of one stream.
 #[derive(Debug)]
 pub struct Playlists {
@@ -81,14 +92,17 @@ pub struct Playlists {
 #[derive(Debug)]
 struct State {
     container: Container,
+    /// Bound on the length of a segment, as set.
+    target: Duration,
     /// What was in the log when the lines were last looked after, and the bounds that they were held to.
     followed: Option<(Option<Span>, Duration, u64)>,
     lines: Lines,
     texts: HashMap<Text, Arc<Playlist>>,
+    texts_bytes: usize,
 }
 
 /// What a text depends on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Text {
     first: u64,
     end: u64,
@@ -98,6 +112,9 @@ struct Text {
     can_block: bool,
     skip: bool,
     start_us: Option<u64>,
+    /// Parts of the segment that grows, if parts are listed.
+    growing_parts: Option<u64>,
+    reports: Vec<Report>,
 }
 
 /// Which segments are shown.
@@ -123,17 +140,17 @@ impl Playlist {
     }
 }
 
-impl Default for Playlists {
-    fn default() -> Self {
+impl Playlists {
+    /// None yet, of segments of at most `target`.
+    pub fn new(target: Duration) -> Self {
         let [packed, fmp4, ts] = [Container::Packed, Container::Fmp4, Container::Ts].map(|container| {
             let lines = Lines::new(container);
-            Mutex::new(State { container, followed: None, lines, texts: HashMap::new() })
+            let texts = HashMap::new();
+            Mutex::new(State { container, target, followed: None, lines, texts, texts_bytes: 0 })
         });
         Playlists { packed, fmp4, ts }
     }
-}
 
-impl Playlists {
     fn state(&self, container: Container) -> &Mutex<State> {
         match container {
             Container::Packed => &self.packed,
@@ -148,19 +165,28 @@ impl Playlists {
         stream: &Stream,
         query: &HlsQuery,
         rule: &Rule,
+        extras: Extras,
         now: Time,
     ) -> Result<Arc<Playlist>, Missing> {
         let mut state = self.state(query.container).lock();
         state.follow(stream);
         let selected = state.select(query, rule, now)?;
-        Ok(state.text(&selected, query.skip, rule, stream.key()))
+        let text = state.key(&selected, query, extras);
+        Ok(state.text(text, &selected.range, stream.key()))
     }
 
-    /// Number of the newest segment.
-    pub fn last(&self, stream: &Stream) -> Option<u64> {
-        let mut state = self.packed.lock();
+    /// How far those in `container` are; none while there is no audio.
+    pub fn progress(&self, stream: &Stream, container: Container) -> Option<Progress> {
+        let mut state = self.state(container).lock();
         state.follow(stream);
-        state.lines.last().map(|segment| segment.seq.0)
+        state.lines.progress()
+    }
+
+    /// Bound on the length of a segment, those of earlier runs included.
+    pub fn target(&self, stream: &Stream, container: Container) -> Duration {
+        let mut state = self.state(container).lock();
+        state.follow(stream);
+        Duration::from_secs(state.target_s())
     }
 
     /// What the segments shown by `rule` are made of: for the multivariant playlist.
@@ -181,8 +207,16 @@ impl State {
         }
         self.followed = now;
         let keep_us = i64::try_from(config.seconds.as_micros()).unwrap_or(i64::MAX);
-        let first = stream.log().first_lasting_segment(keep_us, config.bytes_max());
+        let margin = (self.target * LASTING_TARGETS).min(config.seconds / LASTING_PART);
+        let margin_us = margin.as_micros() as i64;
+        let first = stream.log().first_lasting_segment(keep_us, config.bytes_max(), margin_us);
         self.lines.follow(stream.log(), stream.key(), first);
+    }
+
+    /// Segments of an earlier run may be longer than is set now.
+    fn target_s(&self) -> u64 {
+        let set_s = self.target.as_secs() + u64::from(self.target.subsec_nanos() > 0);
+        set_s.max((self.lines.longest_us() + 500_000) / 1_000_000)
     }
 
     fn window_start(&self, end: Time, window: Option<Duration>) -> usize {
@@ -241,82 +275,188 @@ impl State {
         Ok(Selected { range: from..end, is_closed: false, start: None, grows: false })
     }
 
-    fn text(&mut self, selected: &Selected, skip: bool, rule: &Rule, key: &str) -> Arc<Playlist> {
+    /// What the text of `selected` depends on.
+    fn key(&self, selected: &Selected, query: &HlsQuery, extras: Extras) -> Text {
         let (lines, range) = (&self.lines, &selected.range);
         let shown = (lines.get(range.start), lines.get(range.end - 1));
         let (Some(first), Some(last)) = shown else { unreachable!("a selection is never empty") };
-        let start_us = selected.start.map(|start| start.micros_since(first.time).max(0) as u64);
-        let text = Text {
+        let growing_parts = lists_parts(query).then(|| lines.growing().map_or(0, parts::grown));
+        Text {
             first: first.seq.0,
             end: last.seq.0,
             end_position: last.end.0,
             is_closed: selected.is_closed,
             can_block: selected.grows,
-            skip,
-            start_us,
-        };
+            skip: query.skip,
+            start_us: selected.start.map(|start| start.micros_since(first.time).max(0) as u64),
+            growing_parts,
+            reports: extras.reports,
+        }
+    }
+
+    fn text(&mut self, text: Text, range: &Range<usize>, key: &str) -> Arc<Playlist> {
         if let Some(known) = self.texts.get(&text) {
             return Arc::clone(known);
         }
-        let has_map = self.container == Container::Fmp4;
-        let playlist = Arc::new(render(lines, &text, range, rule, has_map.then_some(key)));
-        if self.texts.len() >= TEXTS_MAX {
+        let playlist = Arc::new(self.render(&text, range, key));
+        self.texts_bytes += playlist.text.len();
+        if self.texts_bytes > TEXTS_BYTES_MAX {
             self.texts.clear();
+            self.texts_bytes = playlist.text.len();
         }
         self.texts.insert(text, Arc::clone(&playlist));
         playlist
     }
+
+    /// Writes a playlist of the stream `key`.
+    fn render(&self, text: &Text, range: &Range<usize>, key: &str) -> Playlist {
+        let lines = &self.lines;
+        let (first, last) = (lines.get(range.start), lines.get(range.end - 1));
+        let (Some(first), Some(last)) = (first, last) else { unreachable!("a selection is never empty") };
+        let target_s = self.target_s();
+        let skip_us = (SKIP_TARGETS * target_s * 1_000_000) as i64;
+        let recent = lines.ending_after(last.end_time.plus_micros(-skip_us)).max(range.start);
+        let skipped = if text.skip && text.can_block { recent - range.start } else { 0 };
+        let head = MediaHead {
+            target_s,
+            first: first.seq.0,
+            discontinuities: first.discontinuity_seq - u64::from(first.discontinuity),
+            // The first frames of a segment of MP3 need some of the bytes before.
+            is_independent: first.format.codec == Codec::Aac,
+            is_closed: text.is_closed,
+            can_block: text.can_block,
+            part_target: text.growing_parts.map(|_| parts::TARGET),
+            skipped,
+            start_us: text.start_us,
+        };
+        let mut out = head.encode();
+        let shown = range.start + skipped..range.end;
+        if let (Container::Fmp4, Some(next)) = (self.container, lines.get(shown.start))
+            && !lines.has_map(shown.start)
+        {
+            out.push_str(&format!("#EXT-X-MAP:URI=\"{}\"\n", map_uri(key, &next.format)));
+        }
+        match text.growing_parts {
+            Some(_) => parts::write(&mut out, lines, shown, target_s, key),
+            None => out.push_str(lines.text(shown)),
+        }
+        text.reports.iter().for_each(|report| write_report(&mut out, report));
+        if text.is_closed {
+            out.push_str("#EXT-X-ENDLIST\n");
+        }
+        let etag = text.etag(skipped, target_s);
+        let start_us = text.start_us.map_or(0, |start_us| start_us as i64);
+        Playlist {
+            text: out.into(),
+            etag: header_value(&format!("\"{etag}\"")),
+            gzip_etag: header_value(&format!("\"z{etag}\"")),
+            is_closed: text.is_closed,
+            start: header_value(&iso(first.time.plus_micros(start_us))),
+            gzip: OnceLock::new(),
+        }
+    }
+}
+
+impl Text {
+    /// Changes with all that the text depends on.
+    fn etag(&self, skipped: usize, target_s: u64) -> String {
+        let Text { first, end, end_position, .. } = self;
+        let kind = u8::from(self.is_closed) + 2 * u8::from(self.can_block);
+        let start_us = self.start_us.unwrap_or(0);
+        let mut etag = format!("{first}-{end}-{end_position:x}-{kind}-{skipped}-{start_us}-{target_s}");
+        let reported = self.reports.iter().flat_map(|report| [report.segment, report.part]);
+        for number in self.growing_parts.into_iter().chain(reported) {
+            etag.push_str(&format!("-{number}"));
+        }
+        etag
+    }
+}
+
+/// Whether the playlist that `query` asks for lists parts: those that end where the stream does. Other containers than
+/// fragmented MP4 would let players stall (packed MP3) or gain nothing.
+pub fn lists_parts(query: &HlsQuery) -> bool {
+    let follows = matches!(query.shape, Shape::Live { .. } | Shape::Since(_));
+    query.container == Container::Fmp4 && query.parts && follows
 }
 
 fn header_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).expect("numbers and dates are plain text")
 }
 
-/// Writes a playlist; with the initialisation segment of its first one where `mapped` names the stream.
-fn render(lines: &Lines, text: &Text, range: &Range<usize>, rule: &Rule, mapped: Option<&str>) -> Playlist {
-    let (first, last) = (lines.get(range.start), lines.get(range.end - 1));
-    let (Some(first), Some(last)) = (first, last) else { unreachable!("a selection is never empty") };
-    // Segments of an earlier run may be longer than is set now.
-    let set_s = rule.target.as_secs() + u64::from(rule.target.subsec_nanos() > 0);
-    let target_s = set_s.max((lines.longest_us() + 500_000) / 1_000_000);
-    let skip_us = (SKIP_TARGETS * target_s * 1_000_000) as i64;
-    let length_us = last.end_time.micros_since(first.time);
-    let can_skip = text.can_block && length_us > (SKIP_FROM_TARGETS * target_s * 1_000_000) as i64;
-    let recent = lines.ending_after(last.end_time.plus_micros(-skip_us)).max(range.start);
-    let skipped = if text.skip && can_skip { recent - range.start } else { 0 };
-    let head = MediaHead {
-        target_s,
-        first: first.seq.0,
-        discontinuities: first.discontinuity_seq - u64::from(first.discontinuity),
-        // The first frames of a segment of MP3 need some of the bytes before.
-        is_independent: first.format.codec == Codec::Aac,
-        is_closed: text.is_closed,
-        can_block: text.can_block,
-        can_skip,
-        skipped,
-        start_us: text.start_us,
-    };
-    let mut out = head.encode();
-    let rest = lines.text(range.start + skipped..range.end);
-    if let (Some(key), Some(next)) = (mapped, lines.get(range.start + skipped))
-        && !lines.has_map(range.start + skipped)
-    {
-        out.push_str(&format!("#EXT-X-MAP:URI=\"{}\"\n", map_uri(key, &next.format)));
+#[cfg(test)]
+mod tests {
+    use audio::{Chunk, Format};
+    use rewind::{Config, Log, SegmentSeq};
+
+    use super::*;
+
+    const AAC: Format =
+        Format { codec: Codec::Aac, profile: 2, sample_rate_hz: 48_000, channels: 2, bitrate_kbps: 0 };
+    const START: Time = Time(1_764_000_000_000_000);
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    /// A day of chunks of 24 frames, just more than half a second each, in segments of `segment_s`.
+    fn a_day(segment_s: i64) -> State {
+        const CHUNK_US: i64 = 512_000;
+        let config = Config {
+            key: "test".to_owned(),
+            dir: None,
+            keep: 2 * DAY,
+            bytes_max: u64::MAX,
+            segment: Duration::from_secs(segment_s as u64),
+        };
+        let (mut writer, log, _) = Log::open(config, START).unwrap();
+        let mut segment = -1;
+        for number in 0..DAY.as_micros() as i64 / CHUNK_US {
+            let now = number * CHUNK_US / 1_000_000 / segment_s;
+            writer.append(&Chunk {
+                format: AAC,
+                time: START.plus_micros(number * CHUNK_US),
+                span_us: CHUNK_US as u32,
+                samples: 24 * 1024,
+                starts_segment: now != segment,
+                discontinuity: number == 0,
+                data: Bytes::from_static(b"frames"),
+            });
+            segment = now;
+        }
+        let container = Container::Fmp4;
+        let mut lines = Lines::new(container);
+        lines.follow(&log, "test", Some(SegmentSeq(0)).max(log.segments().map(|it| it.first)));
+        let (texts, target) = (HashMap::new(), Duration::from_secs(segment_s as u64));
+        State { container, target, followed: None, lines, texts, texts_bytes: 0 }
     }
-    out.push_str(rest);
-    if text.is_closed {
-        out.push_str("#EXT-X-ENDLIST\n");
+
+    fn get(state: &mut State, query: &str) -> Arc<Playlist> {
+        let query = wire::path::Query::decode(query).unwrap();
+        let query = HlsQuery::decode(&query, jiff::Timestamp::MAX, &jiff::tz::TimeZone::UTC).unwrap();
+        let rule = Rule { target: state.target, window: None };
+        let selected = state.select(&query, &rule, START).unwrap();
+        let text = state.key(&selected, &query, Extras::default());
+        state.text(text, &selected.range, "test")
     }
-    let start_us = text.start_us.map_or(0, |start_us| start_us as i64);
-    let Text { first: first_seq, end, end_position, .. } = text;
-    let kind = u8::from(text.is_closed) + 2 * u8::from(text.can_block);
-    let etag = format!("{first_seq}-{end}-{end_position:x}-{kind}-{skipped}-{start_us}-{target_s}");
-    Playlist {
-        text: out.into(),
-        etag: header_value(&format!("\"{etag}\"")),
-        gzip_etag: header_value(&format!("\"z{etag}\"")),
-        is_closed: text.is_closed,
-        start: header_value(&iso(first.time.plus_micros(start_us))),
-        gzip: OnceLock::new(),
+
+    #[test]
+    fn a_reload_of_a_day_is_small_without_its_old_part() {
+        for (segment_s, plain_max) in [(2, 2_000), (4, 2_600), (10, 4_500)] {
+            let mut state = a_day(segment_s);
+            let delta = get(&mut state, "container=fmp4&_HLS_skip=YES");
+            let (plain, gzip) = (delta.text.len(), delta.gzip().len());
+            assert!(plain < plain_max, "segments of {segment_s} s: {plain}");
+            assert!(gzip < 700, "segments of {segment_s} s: {gzip}");
+            assert!(get(&mut state, "container=fmp4").text.len() > 80 * 86_400 / segment_s as usize);
+        }
+    }
+
+    #[test]
+    fn texts_are_let_go_before_they_fill_the_memory() {
+        let mut state = a_day(10);
+        for start in 0..40 {
+            let start_s = START.0 / 1_000_000 + 10 * start;
+            get(&mut state, &format!("container=fmp4&start={start_s}"));
+            let bytes: usize = state.texts.values().map(|playlist| playlist.text.len()).sum();
+            assert!(bytes == state.texts_bytes && bytes <= TEXTS_BYTES_MAX, "{bytes}");
+        }
+        assert!(state.texts.len() < 40);
     }
 }

@@ -53,7 +53,7 @@ pub struct Stream {
     lost: AtomicU64,
     slow_listeners: AtomicU64,
     complaint: Seldom,
-    segment_began: Arc<Notify>,
+    grew: Arc<Notify>,
 }
 
 impl Stream {
@@ -75,8 +75,8 @@ impl Stream {
             clock.now().wall,
         )?;
         let (inbox, inputs) = sync_channel(QUEUE_MAX);
-        let segment_began = Arc::new(Notify::new());
-        let recorder = Recorder::new(writer, &config, keeping.segment, clock, Arc::clone(&segment_began));
+        let grew = Arc::new(Notify::new());
+        let recorder = Recorder::new(writer, &config, keeping.segment, clock, Arc::clone(&grew));
         let name = format!("stream-{}", config.key);
         std::thread::Builder::new()
             .name(name)
@@ -94,7 +94,7 @@ impl Stream {
             lost: AtomicU64::new(0),
             slow_listeners: AtomicU64::new(0),
             complaint: Seldom::default(),
-            segment_began,
+            grew,
         });
         let ear = Arc::downgrade(&stream);
         mount
@@ -128,9 +128,9 @@ impl Stream {
         &self.mount
     }
 
-    /// Resolves when another segment has begun, so that the one before is whole; it counts from this call on.
-    pub fn segment_began(&self) -> Notified<'_> {
-        self.segment_began.notified()
+    /// Resolves when something was written to the rewind buffer; it counts from this call on.
+    pub fn grew(&self) -> Notified<'_> {
+        self.grew.notified()
     }
 
     /// Listeners at this moment.

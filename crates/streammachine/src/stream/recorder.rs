@@ -50,7 +50,7 @@ pub(super) struct Recorder {
     degraded: bool,
     /// The latest moment that the chunker was told.
     heard_at: Now,
-    segment_began: Arc<Notify>,
+    grew: Arc<Notify>,
     chunks: Vec<Chunk>,
 }
 
@@ -65,7 +65,7 @@ impl Recorder {
         config: &StreamConfig,
         segment: Duration,
         clock: Clock,
-        segment_began: Arc<Notify>,
+        grew: Arc<Notify>,
     ) -> Self {
         let chunker = Chunker::new(ChunkConfig { chunk: CHUNK, segment }, writer.last_end());
         let default_metadata = default_metadata(config);
@@ -78,7 +78,7 @@ impl Recorder {
             accepts_metadata: config.accept_source_meta != Some(false),
             degraded: false,
             heard_at: clock.now(),
-            segment_began,
+            grew,
             chunks: Vec::new(),
         }
     }
@@ -152,13 +152,10 @@ impl Recorder {
         if self.chunks.is_empty() {
             return;
         }
-        let begins_segment = self.chunks.iter().any(|chunk| chunk.starts_segment);
         for chunk in self.chunks.drain(..) {
             self.writer.append(&chunk);
         }
-        if begins_segment {
-            self.segment_began.notify_waiters();
-        }
+        self.grew.notify_waiters();
         self.watch_health();
     }
 

@@ -78,6 +78,35 @@ fn mpv_plays_a_closed_window_to_its_end() {
     }
 }
 
+#[test]
+fn players_that_know_no_parts_play_a_live_playlist_with_them() {
+    let host = server();
+    let _source = aac_on_air(&host);
+    let target = "/sg/aac.m3u8?container=fmp4";
+    assert!(page(&host, "/aac.m3u8?container=fmp4").1.contains("#EXT-X-PART:"));
+    let address = format!("http://{}{target}", host.listeners());
+    let mut probe = required("ffprobe");
+    probe.args(["-loglevel", "error", "-read_intervals", "%+3", "-select_streams", "a", "-count_packets"]);
+    probe.args(["-show_entries", "stream=codec_name,nb_read_packets", "-of", "csv=p=0"]).arg(&address);
+    let told = succeed(probe).output();
+    let three_seconds = ["aac,129", "aac,130", "aac,131"];
+    assert!(three_seconds.iter().any(|packets| told.contains(packets)), "{told}");
+    let mut player = required("mpv");
+    player.args(["--no-config", "--ao=pcm", "--ao-pcm-file=/dev/null", "--no-video", "--end=3"]);
+    let heard = succeed({
+        player.arg("--term-status-msg=").arg(&address);
+        player
+    });
+    assert!(heard.output().contains("aac 2ch 44100Hz"), "{}", heard.output());
+    let Some(mut player) = program("gst-launch-1.0") else { return };
+    player.args(["playbin3", "audio-sink=fakesink num-buffers=80", "video-sink=fakesink"]);
+    let heard = succeed({
+        player.arg(format!("uri={address}"));
+        player
+    });
+    assert!(heard.output().contains("Got EOS from element"), "{}", heard.output());
+}
+
 /// Decodes eleven segments of a closed window by the elements of `source`, to the end.
 #[track_caller]
 fn gstreamer_plays_a_closed_window(source: impl Fn(&str) -> Vec<String>) {

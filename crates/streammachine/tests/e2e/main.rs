@@ -16,6 +16,7 @@ mod faults;
 mod harness;
 mod hls;
 mod hls_js;
+mod hls_parts;
 mod hls_players;
 mod icecast;
 mod import;

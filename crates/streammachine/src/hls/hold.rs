@@ -1,0 +1,85 @@
+//! Requests that are held until what they ask for is there: reloads of playlists, and the part that was hinted at. Each is
+//! woken by the writing of the log, has a deadline, and takes one of a bounded number of places.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rewind::{Segment, SegmentSeq};
+use tokio::time::timeout;
+use wire::hls::{Container, HlsQuery};
+
+use crate::hls::Hls;
+use crate::hls::parts::{self, Place};
+use crate::hls::playlist::lists_parts;
+use crate::stream::Stream;
+
+/// A request that waits is answered at the latest after so many target durations.
+const BLOCK_TARGETS: u32 = 3;
+/// A reload may wait for the segment so many after the newest.
+const BLOCK_AHEAD: u64 = 2;
+
+/// What became of a reload that might wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// It asked for nothing special, or no place was free: it is answered with what is there.
+    AsItIs,
+    /// What it waited for is there.
+    There,
+    /// It has not come.
+    TooLate,
+    /// It asks for what is too far ahead of this newest segment.
+    TooFar(u64),
+}
+
+/// Holds the reload that `query` asks for, if it does.
+pub async fn reload(hls: &Hls, stream: &Arc<Stream>, query: &HlsQuery) -> Reload {
+    let Some(segment) = query.blocks_for else { return Reload::AsItIs };
+    let playlists = hls.playlists(stream);
+    let part = query.blocks_for_part.filter(|_| lists_parts(query));
+    let progress = playlists.progress(stream, query.container).unwrap_or_default();
+    let is_far = part.is_some_and(|part| progress.is_far(segment, part));
+    if is_far || segment > progress.whole.saturating_add(BLOCK_AHEAD) {
+        return Reload::TooFar(progress.whole);
+    }
+    let Ok(_place) = hls.held.try_acquire() else { return Reload::AsItIs };
+    let wait = async {
+        loop {
+            let grew = stream.grew();
+            if playlists.progress(stream, query.container).is_some_and(|progress| progress.has(segment, part))
+            {
+                return;
+            }
+            grew.await;
+        }
+    };
+    match timeout(patience(hls, stream, query.container), wait).await {
+        Ok(()) => Reload::There,
+        Err(_) => Reload::TooLate,
+    }
+}
+
+/// The segment in which `part` of number `seq` is, once it is there; none if it does not come.
+pub async fn part(hls: &Hls, stream: &Arc<Stream>, seq: SegmentSeq, part: u64) -> Option<Segment> {
+    let log = stream.log();
+    match parts::find(log, seq, part) {
+        Place::There(segment) => return Some(segment),
+        Place::Missing => return None,
+        Place::Next => {}
+    }
+    let _place = hls.held.try_acquire().ok()?;
+    let wait = async {
+        loop {
+            let grew = stream.grew();
+            match parts::find(log, seq, part) {
+                Place::There(segment) => return Some(segment),
+                Place::Missing => return None,
+                Place::Next => grew.await,
+            }
+        }
+    };
+    timeout(patience(hls, stream, Container::Fmp4), wait).await.ok().flatten()
+}
+
+fn patience(hls: &Hls, stream: &Arc<Stream>, container: Container) -> Duration {
+    hls.playlists(stream).target(stream, container) * BLOCK_TARGETS
+}
