@@ -71,6 +71,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         settings.limits.listeners_max.map_or(budget.listeners_max, |max| max.min(budget.listeners_max));
     let audience = Audience::new(listeners_max);
     let roster = Roster::new(clock);
+    let throttle = Arc::new(Throttle::default());
     let admin = Arc::new(Admin {
         streams: Arc::clone(&streams),
         mounts: Arc::clone(&mounts),
@@ -82,14 +83,15 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         audience: Arc::clone(&audience),
         roster: Arc::clone(&roster),
         delivery: Arc::clone(&delivery),
-        throttle: Throttle::default(),
+        throttle: Arc::clone(&throttle),
         followers: Semaphore::new(lines::FOLLOWERS_MAX),
     });
     let listeners_port = ports.listeners.local_addr().context("port")?.port();
-    let reception = sources::reception(Arc::clone(&admin), listeners_port);
+    let reception = sources::reception(Arc::clone(&admin), settings.cors.clone(), listeners_port);
     let users = Box::new(Access::Users(settings.users.clone()));
     let sources_max = settings.limits.sources_max;
-    let door = Door::new(Arc::clone(&mounts), users, clock, budget.heads_max, sources_max, reception);
+    let door =
+        Door::new(Arc::clone(&mounts), users, clock, throttle, budget.heads_max, sources_max, reception);
     let app = Arc::new(App {
         clock,
         streams: Arc::clone(&streams),

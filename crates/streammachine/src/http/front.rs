@@ -76,14 +76,15 @@ impl Connection {
             return self.hand_on(socket, peer, request).await;
         }
         if request.head.method == "STATS" {
-            return lines::serve(&self.app.admin, socket, peer, &request.head).await;
+            let host = request.head.header("host");
+            return lines::serve(&self.app.admin, socket, peer, &request.head, host).await;
         }
         match classify(&request.head) {
             // Users of the API are answered as Icecast's administrator is.
             SourceRequest::Metadata(asked)
                 if asked.dialect == Dialect::Icecast
-                    && self.app.admin.knows(request.head.header("authorization")) => {}
-            SourceRequest::Metadata(_) | SourceRequest::MetadataForm => {
+                    && self.app.admin.knows(peer.ip(), request.head.header("authorization")) => {}
+            SourceRequest::Metadata(_) | SourceRequest::MetadataForm(_) => {
                 return self.app.door.take_metadata(socket, peer, request).await;
             }
             _ => {}

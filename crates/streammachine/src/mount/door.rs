@@ -50,7 +50,7 @@ pub struct Door {
     mounts: Arc<Registry>,
     users: Box<dyn Users>,
     clock: Clock,
-    throttle: Throttle,
+    throttle: Arc<Throttle>,
     heads_max: usize,
     sources_max: usize,
     places: Semaphore,
@@ -67,16 +67,17 @@ struct Guest<'a> {
 }
 
 impl Door {
-    /// A door to `mounts` for at most `sources_max` sources at once.
+    /// A door to `mounts` for at most `sources_max` sources at once. `throttle` knows of wrong passwords on other ports, too.
     pub fn new(
         mounts: Arc<Registry>,
         users: Box<dyn Users>,
         clock: Clock,
+        throttle: Arc<Throttle>,
         heads_max: usize,
         sources_max: usize,
         reception: Reception,
     ) -> Arc<Self> {
-        let (throttle, places) = (Throttle::default(), Semaphore::new(sources_max));
+        let places = Semaphore::new(sources_max);
         Arc::new(Door { mounts, users, clock, throttle, heads_max, sources_max, places, reception })
     }
 

@@ -28,14 +28,15 @@ impl Door {
             SourceRequest::Source(source) => {
                 self.admit(socket, peer, &request.head, source, request.rest).await;
             }
-            SourceRequest::Metadata(_) | SourceRequest::MetadataForm => {
+            SourceRequest::Metadata(_) | SourceRequest::MetadataForm(_) => {
                 self.take_metadata(socket, peer, request).await;
             }
-            SourceRequest::Options => answer_and_close(socket, &answers::options()).await,
             SourceRequest::Poke => answer_and_close(socket, &answers::bad_request("no such request")).await,
-            SourceRequest::Other => {
+            other => {
                 if let Some(visitor) = self.reception.take(Visitor { socket, peer, request }) {
-                    answer_and_close(visitor.socket, &answers::not_for_listeners()).await;
+                    let is_probe = other == SourceRequest::Options;
+                    let answer = if is_probe { answers::options() } else { answers::not_for_listeners() };
+                    answer_and_close(visitor.socket, &answer).await;
                 }
             }
         }
