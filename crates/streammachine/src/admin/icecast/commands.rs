@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::response::Response;
-use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use wire::metadata::{Dialect, MetadataRequest, clean};
 use wire::path::{Query, encode_target};
 
@@ -14,6 +14,9 @@ use super::xml::Xml;
 use crate::admin::Admin;
 use crate::mount::Mount;
 use crate::stream::Stream;
+
+/// What is escaped in a name or password of an address: all that is not unreserved (RFC 3986, 2.3).
+const IN_PASSWORD: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A request for a command.
 #[derive(Debug)]
@@ -192,7 +195,7 @@ impl Request<'_> {
         let stream = self.stream()?;
         let [user, password] = ["username", "password"].map(|name| {
             let value = self.query.get_bytes(name).ok_or(Refused::Missing)?;
-            Ok(percent_encode(value, NON_ALPHANUMERIC).to_string())
+            Ok(percent_encode(value, IN_PASSWORD).to_string())
         });
         let base = super::base(self.admin, self.headers);
         let path = encode_target(&format!("/{}", stream.key()), &[]);
