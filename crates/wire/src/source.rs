@@ -109,6 +109,11 @@ pub mod answers {
         refusal(400, "Bad Request", &format!("{why}\n"))
     }
 
+    /// Audio that is not understood.
+    pub fn unsupported(why: &str) -> Bytes {
+        refusal(415, "Unsupported Media Type", &format!("{why}\n"))
+    }
+
     /// The answer to `OPTIONS`.
     pub fn options() -> Bytes {
         "HTTP/1.1 204 No Content\r\nServer: StreamMachine\r\nConnection: close\r\n\
@@ -250,6 +255,7 @@ mod tests {
     fn refusals_are_whole_answers_that_end_the_connection() {
         let plain = "Connection: close\r\nContent-Type: text/plain; charset=utf-8\r\n";
         check(&answers::bad_request("why"), "400 Bad Request", plain, "why\n");
+        check(&answers::unsupported("why"), "415 Unsupported Media Type", plain, "why\n");
         check(
             &answers::refusal(403, "too many sources connected", ""),
             "403 too many sources connected",

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use wire::announced::Announced;
 use wire::auth::Credentials;
 use wire::head::HeadError;
 use wire::shoutcast::{INVALID_PASSWORD, Opening, recognise};
@@ -30,6 +31,7 @@ use crate::mount::admission::Denied;
 use crate::mount::history::{self, Asked, History, Protocol};
 use crate::mount::reception::Reception;
 use crate::mount::registry::Registry;
+use crate::source::foreign::Foreign;
 use crate::source::reader::{self, Body, Limits};
 use crate::source::{End, Source};
 
@@ -171,6 +173,15 @@ impl Door {
 
     fn history_of<'a>(&'a self, mount: Option<&'a Mount>) -> &'a History {
         mount.map_or(self.mounts.strangers(), Mount::history)
+    }
+
+    /// What a source says that it will send, if that is not framed here: it is refused before it sends.
+    fn find_foreign(&self, asked: &Asked, announced: &Announced, mount: &Mount) -> Option<Foreign> {
+        let foreign = Foreign::of_type(announced.content_type.as_deref()?)?;
+        let reason = foreign.to_string();
+        tracing::info!(peer = %asked.peer, mount = mount.key(), reason, "source refused");
+        mount.history().refused(asked.clone(), reason, self.clock.now().wall);
+        Some(foreign)
     }
 
     /// A place for a source, unless all are taken.

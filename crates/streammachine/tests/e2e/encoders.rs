@@ -16,7 +16,7 @@ use testkit::tone;
 use testkit::wait::{DEADLINE, eventually};
 
 use crate::harness::{
-    Host, PASSWORD, count, frames, listen, listen_with, on_air, pump_all, status, wait_for_buffer,
+    Host, PASSWORD, api, count, frames, listen, listen_with, on_air, pump_all, status, wait_for_buffer,
     wait_for_sources,
 };
 use crate::programs::{
@@ -242,20 +242,43 @@ fn the_tone_and_the_title_of_liquidsoap_are_kept() {
     wait_for_title(&host);
 }
 
-/// It sends nothing but Ogg, which has no frames that we know.
+/// It sends nothing but Ogg, and says so first.
 #[test]
-fn oggfwd_is_let_in_but_ogg_is_no_audio_here() {
+fn oggfwd_is_told_that_ogg_is_not_accepted() {
     let directory = TempDir::new().unwrap();
     let host = titled();
     let file = directory.path().join("audio.ogg");
-    let mut encoder = required("ffmpeg");
-    encoder.args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "sine=d=1", "-f", "ogg"]).arg(&file);
-    succeed(encoder);
+    write_ogg(&file);
     let Some(command) = oggfwd(&host, PASSWORD, &file) else { return };
-    let process = succeed(command);
-    assert!(process.stdout().contains("Connected to server"), "{}", process.output());
-    host.wait_for_log("source ended");
+    let mut process = Process::start(command);
+    assert!(!process.wait(DEADLINE).success(), "{}", process.output());
+    host.wait_for_log("Ogg is not accepted yet: set the encoder to MP3 or AAC");
     assert_eq!(status(&host, "test")["rewind"]["buffer_length"], 0.0);
+}
+
+/// It says that it sends MP3, so only the bytes tell.
+#[test]
+fn ffmpeg_that_sends_ogg_as_mp3_is_told_in_the_connections() {
+    let directory = TempDir::new().unwrap();
+    let host = titled();
+    let file = directory.path().join("audio.ogg");
+    write_ogg(&file);
+    let mut command = required("ffmpeg");
+    command.args(["-nostdin", "-loglevel", "error", "-re", "-i"]).arg(file);
+    command.args(["-c", "copy", "-content_type", "audio/mpeg", "-f", "ogg"]);
+    command.arg(format!("icecast://source:{PASSWORD}@{}/test", host.sources()));
+    Process::start(command).wait(DEADLINE);
+    let ended = eventually(DEADLINE, || {
+        let (_, records) = api(&host, "GET", "/api/mounts/test/connections", None);
+        (records[0]["outcome"] == "ended").then(|| records[0].clone())
+    });
+    assert_eq!(ended["reason"], "Ogg is not accepted yet: set the encoder to MP3 or AAC");
+}
+
+fn write_ogg(file: &Path) {
+    let mut encoder = required("ffmpeg");
+    encoder.args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "sine=d=1", "-f", "ogg"]).arg(file);
+    succeed(encoder);
 }
 
 #[test]

@@ -69,6 +69,10 @@ impl Door {
             }
         };
         self.throttle.succeeded(peer.ip());
+        let announced = Announced::read(head.headers());
+        if let Some(foreign) = self.find_foreign(&asked, &announced, &admitted.mount) {
+            return answer_and_close(socket, &answers::unsupported(&foreign.to_string())).await;
+        }
         let Some(place) = self.find_place(&asked, &admitted.mount) else {
             return answer_and_close(socket, &answers::refusal(403, "too many sources connected", "")).await;
         };
@@ -82,7 +86,6 @@ impl Door {
         };
         let agent = head.header("user-agent").unwrap_or_default().to_owned();
         let origin = Origin::Icecast { peer, agent };
-        let announced = Announced::read(head.headers());
         let source = Source::of_encoder(origin, admitted.person.into_dj(), announced, self.clock.now().wall);
         self.read(socket, first, Guest { mount: admitted.mount, source, asked, place, body }).await;
     }
