@@ -122,6 +122,39 @@ pub fn assert_heard_live<C: Codec>(host: &Host, key: &str, frames: Frames<C>, en
     drop(encoder);
 }
 
+/// Runs Liquidsoap over `http` or `icy`, and wants the tone and the title that it sends to be kept.
+#[track_caller]
+pub fn assert_liquidsoap_kept(host: &Host, protocol: &str) {
+    let directory = TempDir::new().expect("a directory is made");
+    let file = directory.path().join("tone.wav");
+    fs::write(&file, tone::wav(2)).expect("a new directory takes a file");
+    let Some(command) = liquidsoap(host, &directory, protocol, PASSWORD, &file) else { return };
+    succeed(command);
+    wait_for_sources(host, "test", 0);
+    let heard = tone::hear(&decode(&directory, &pump_all(host)));
+    assert!(heard.is_tone(1.7), "{heard:?}");
+    wait_for_title(host);
+}
+
+/// Runs all of the encoders that are installed at once, and wants each to say its complaint and to end with its code. Nothing
+/// of them is kept.
+#[track_caller]
+pub fn assert_complaints(
+    host: &Host,
+    encoders: impl IntoIterator<Item = (Option<Command>, &'static str, i32)>,
+) {
+    let started: Vec<_> = encoders
+        .into_iter()
+        .filter_map(|(command, complaint, code)| Some((Process::start_group(command?), complaint, code)))
+        .collect();
+    for (mut process, complaint, code) in started {
+        let end = process.wait(DEADLINE);
+        assert!(process.output().contains(complaint), "{}", process.output());
+        assert_eq!(end.code(), Some(code), "{}", process.output());
+    }
+    assert_eq!(status(host, "test")["rewind"]["buffer_length"], 0.0);
+}
+
 #[test]
 fn all_frames_that_ffmpeg_puts_are_kept() {
     let directory = TempDir::new().unwrap();
@@ -230,16 +263,7 @@ fn vlc_is_heard_from_its_first_frame_on() {
 
 #[test]
 fn the_tone_and_the_title_of_liquidsoap_are_kept() {
-    let directory = TempDir::new().unwrap();
-    let host = titled();
-    let file = directory.path().join("tone.wav");
-    fs::write(&file, tone::wav(2)).unwrap();
-    let Some(command) = liquidsoap(&host, &directory, "http", PASSWORD, &file) else { return };
-    succeed(command);
-    wait_for_sources(&host, "test", 0);
-    let heard = tone::hear(&decode(&directory, &pump_all(&host)));
-    assert!(heard.is_tone(1.7), "{heard:?}");
-    wait_for_title(&host);
+    assert_liquidsoap_kept(&titled(), "http");
 }
 
 /// It sends nothing but Ogg, and says so first.
@@ -300,16 +324,7 @@ fn a_wrong_password_is_what_encoders_complain_of() {
         (liquidsoap(&host, &directory, "http", "wrong", &file), "refused: 401, Unauthorized", 3),
         (oggfwd(&host, "wrong", &file), "Login failed", 1),
     ];
-    let started: Vec<_> = encoders
-        .into_iter()
-        .filter_map(|(command, complaint, code)| Some((Process::start_group(command?), complaint, code)))
-        .collect();
-    for (mut process, complaint, code) in started {
-        let end = process.wait(DEADLINE);
-        assert!(process.output().contains(complaint), "{}", process.output());
-        assert_eq!(end.code(), Some(code), "{}", process.output());
-    }
-    assert_eq!(status(&host, "test")["rewind"]["buffer_length"], 0.0);
+    assert_complaints(&host, encoders);
 }
 
 /// It tries again every half a minute for ever.
