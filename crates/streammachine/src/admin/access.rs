@@ -28,7 +28,7 @@ pub struct Caller<'a> {
     pub peer: IpAddr,
     /// True if a proxy passed it on for somebody else.
     pub forwarded: bool,
-    /// Its `X-Forwarded-For` header.
+    /// Its last `X-Forwarded-For` header: some proxies add one of their own behind that of the client.
     pub forwarded_for: Option<&'a str>,
     /// Its `Authorization` header.
     pub authorization: Option<&'a str>,

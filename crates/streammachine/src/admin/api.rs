@@ -88,7 +88,7 @@ pub(super) fn caller(request: &Parts) -> Result<Caller<'_>, Refusal> {
     Ok(Caller {
         peer: peer.ip(),
         forwarded,
-        forwarded_for: text(HeaderName::from_static("x-forwarded-for")),
+        forwarded_for: headers.get_all("x-forwarded-for").iter().next_back().and_then(|it| it.to_str().ok()),
         authorization: text(header::AUTHORIZATION),
         host: text(header::HOST),
         origin: text(header::ORIGIN),

@@ -79,13 +79,16 @@ impl Connection {
             let host = request.head.header("host");
             return lines::serve(&self.app.admin, socket, peer, &request.head, host).await;
         }
+        let forwarded_for = request.head.last_header("x-forwarded-for");
+        let client = wire::host::nearest_ip(forwarded_for, self.app.behind_proxy, peer.ip());
         match classify(&request.head) {
             // Users of the API are answered as Icecast's administrator is.
             SourceRequest::Metadata(asked)
                 if asked.dialect == Dialect::Icecast
-                    && self.app.admin.knows(peer.ip(), request.head.header("authorization")) => {}
+                    && self.app.admin.knows(client, request.head.header("authorization")) => {}
             SourceRequest::Metadata(_) | SourceRequest::MetadataForm(_) => {
-                return self.app.door.take_metadata(socket, peer, request).await;
+                let client = SocketAddr::new(client, peer.port());
+                return self.app.door.take_metadata(socket, client, request).await;
             }
             _ => {}
         }

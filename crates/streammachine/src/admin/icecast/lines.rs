@@ -48,7 +48,7 @@ pub async fn serve(
     let caller = Caller {
         peer: peer.ip(),
         forwarded: ["forwarded", "x-forwarded-for", "x-real-ip"].iter().any(|it| head.header(it).is_some()),
-        forwarded_for: head.header("x-forwarded-for"),
+        forwarded_for: head.last_header("x-forwarded-for"),
         authorization: head.header("authorization"),
         host: head.header("host"),
         origin: head.header("origin"),

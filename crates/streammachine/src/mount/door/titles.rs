@@ -23,7 +23,7 @@ const FORM_BYTES_MAX: usize = 64 * 1024;
 const ADMIN: &str = "admin";
 
 impl Door {
-    /// Serves a request of metadata.
+    /// Serves a request of metadata. `peer` is whose wrong passwords are counted: behind a proxy not the proxy.
     pub async fn take_metadata(&self, mut socket: TcpStream, peer: SocketAddr, request: Request) {
         let answer = match classify(&request.head) {
             _ if is_foreign(&request.head) => {
