@@ -15,7 +15,7 @@ const TOO_LONG: Duration = Duration::from_secs(11 * 366 * 86_400);
 
 fuzz_target!(|target: &str| {
     let Ok((path, query)) = split_target(target) else { return };
-    if let ListenPath::Stream(key) | ListenPath::Pls(key) | ListenPath::M3u(key) | ListenPath::Xspf(key) =
+    if let ListenPath::Stream(key) | ListenPath::Playlist(key, _) =
         ListenPath::decode(&path)
     {
         assert!(!key.is_empty() && !key.contains(['/', ';']) && path.starts_with(&format!("/{key}")));

@@ -56,7 +56,8 @@ pub struct Appended {
 pub enum Health {
     /// It is.
     Good,
-    /// It goes into memory instead, and is lost with the process.
+    /// It goes into memory instead, and is lost with the process; without a directory, from memory files into pieces of
+    /// memory, which costs more of it.
     Degraded {
         /// What the system said last.
         reason: String,
@@ -138,6 +139,11 @@ impl Writer {
     /// End of the last chunk ever written; what a chunker continues after.
     pub fn last_end(&self) -> Option<Time> {
         self.last_end
+    }
+
+    /// True if its audio should be in a directory; in memory files otherwise.
+    pub fn has_directory(&self) -> bool {
+        self.store.directory.is_some()
     }
 
     /// Whether audio is where it should be; becomes good again with the next block that is.

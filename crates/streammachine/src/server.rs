@@ -18,7 +18,6 @@ use crate::base::clock::Clock;
 use crate::base::descriptors::{self, Budget};
 use crate::base::net::{Acceptor, bind};
 use crate::base::task;
-use crate::base::throttle::Throttle;
 use crate::config::{self, Settings};
 use crate::directory::Directories;
 use crate::hls::{Hls, HlsConfig};
@@ -82,14 +81,11 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         audience: Arc::clone(&audience),
         roster: Arc::clone(&roster),
         delivery: Arc::clone(&delivery),
-        throttle: Throttle::default(),
+        throttle: Arc::default(),
         followers: Semaphore::new(lines::FOLLOWERS_MAX),
     });
     let listeners_port = ports.listeners.local_addr().context("port")?.port();
-    let reception = sources::reception(Arc::clone(&admin), listeners_port);
-    let users = Box::new(Access::Users(settings.users.clone()));
-    let sources_max = settings.limits.sources_max;
-    let door = Door::new(Arc::clone(&mounts), users, clock, budget.heads_max, sources_max, reception);
+    let door = make_door(&settings, &admin, budget.heads_max, listeners_port);
     let app = Arc::new(App {
         clock,
         streams: Arc::clone(&streams),
@@ -146,6 +142,13 @@ fn open_shoutcast_port(settings: &Settings) -> Option<TcpListener> {
             );
         })
         .ok()
+}
+
+fn make_door(settings: &Settings, admin: &Arc<Admin>, heads_max: usize, listeners_port: u16) -> Arc<Door> {
+    let reception = sources::reception(Arc::clone(admin), settings.cors.clone(), listeners_port);
+    let users = Box::new(Access::Users(settings.users.clone()));
+    let (mounts, throttle) = (Arc::clone(&admin.mounts), Arc::clone(&admin.throttle));
+    Door::new(mounts, users, admin.clock, throttle, heads_max, settings.limits.sources_max, reception)
 }
 
 fn serve_ports(

@@ -99,6 +99,11 @@ impl Head {
         self.all(name).next()
     }
 
+    /// The last header of that name.
+    pub fn last_header(&self, name: &str) -> Option<&str> {
+        self.all(name).last()
+    }
+
     /// All headers, as sent.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()))
@@ -155,6 +160,7 @@ mod tests {
         assert_eq!(head.header("ICY-METADATA"), Some("1"));
         assert_eq!(head.header("host"), Some("h:1"));
         assert_eq!(head.header("absent"), None);
+        assert_eq!((head.last_header("ICY-METADATA"), head.last_header("absent")), (Some("0"), None));
         let all: Vec<_> = head.headers().collect();
         assert_eq!(all, [("Icy-MetaData", "1"), ("Host", "h:1"), ("icy-metadata", "0")]);
     }

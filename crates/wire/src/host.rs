@@ -28,6 +28,13 @@ pub fn client_ip<'a>(header: impl Fn(&str) -> Option<&'a str>, behind_proxy: boo
     forwarded.and_then(parse_ip).map_or(peer, |ip| ip.to_canonical())
 }
 
+/// The address that the proxy itself has seen, behind one: the last of `X-Forwarded-For`, which no client can choose. The
+/// `peer` else.
+pub fn nearest_ip(forwarded_for: Option<&str>, behind_proxy: bool, peer: IpAddr) -> IpAddr {
+    let last = forwarded_for.filter(|_| behind_proxy).and_then(|list| list.rsplit(',').next());
+    last.and_then(|text| parse_ip(text.trim())).map_or(peer, |ip| ip.to_canonical())
+}
+
 /// An address as proxies write it: bare, or with a port behind it.
 fn parse_ip(text: &str) -> Option<IpAddr> {
     let with_port = || text.parse::<SocketAddr>().ok().map(|address| address.ip());
@@ -102,6 +109,20 @@ mod tests {
             let header = |name: &str| (name == "x-forwarded-for").then_some(forwarded);
             assert_eq!(client_ip(header, true, peer).to_string(), expected, "{forwarded:?}");
             assert_eq!(client_ip(header, false, peer), peer);
+        }
+    }
+
+    #[test]
+    fn the_nearest_address_is_the_one_that_the_proxy_has_written() {
+        let peer = IpAddr::from([10, 0, 0, 1]);
+        for (forwarded, expected) in [
+            (Some("192.0.2.7"), "192.0.2.7"),
+            (Some("198.51.100.1, 192.0.2.7:5000 "), "192.0.2.7"),
+            (Some("198.51.100.1,"), "10.0.0.1"),
+            (None, "10.0.0.1"),
+        ] {
+            assert_eq!(nearest_ip(forwarded, true, peer).to_string(), expected, "{forwarded:?}");
+            assert_eq!(nearest_ip(forwarded, false, peer), peer);
         }
     }
 

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::instant::{self, InstantError};
 use crate::metadata::clean;
 use crate::path::Query;
+use crate::playlist;
 
 /// Longest distance or span that is asked for; longer ones are this long.
 const SECONDS_MAX: f64 = 10.0 * 366.0 * 86_400.0;
@@ -19,16 +20,10 @@ pub enum ListenPath {
     Stream(String),
     /// `/`, `/;`, `/;stream.nsv`: the stream with `root_route`.
     Root,
-    /// `/KEY.pls`
-    Pls(String),
-    /// `/listen.pls`
-    RootPls,
-    /// `/KEY.m3u`
-    M3u(String),
-    /// `/listen.m3u`
-    RootM3u,
-    /// `/KEY.xspf`
-    Xspf(String),
+    /// `/KEY.pls` and the like.
+    Playlist(String, playlist::Kind),
+    /// `/listen.pls` and the like: of the stream with `root_route`.
+    RootPlaylist(playlist::Kind),
     /// Nothing of these.
     Other,
 }
@@ -38,17 +33,17 @@ impl ListenPath {
     pub fn decode(path: &str) -> Self {
         let Some(rest) = path.strip_prefix('/') else { return ListenPath::Other };
         let name = strip_additions(rest);
-        let key = |suffix| name.strip_suffix(suffix).filter(|key| is_name(key)).map(str::to_owned);
-        match name {
-            "" => ListenPath::Root,
-            "listen.pls" => ListenPath::RootPls,
-            "listen.m3u" => ListenPath::RootM3u,
-            _ => None
-                .or_else(|| key(".pls").map(ListenPath::Pls))
-                .or_else(|| key(".m3u").map(ListenPath::M3u))
-                .or_else(|| key(".xspf").map(ListenPath::Xspf))
-                .or_else(|| is_name(name).then(|| ListenPath::Stream(name.to_owned())))
-                .unwrap_or(ListenPath::Other),
+        if name.is_empty() {
+            return ListenPath::Root;
+        }
+        let playlist = name.rsplit_once('.').and_then(|(key, suffix)| {
+            Some((key, playlist::Kind::of_suffix(suffix)?)).filter(|(key, _)| is_name(key))
+        });
+        match playlist {
+            Some(("listen", kind)) => ListenPath::RootPlaylist(kind),
+            Some((key, kind)) => ListenPath::Playlist(key.to_owned(), kind),
+            None if is_name(name) => ListenPath::Stream(name.to_owned()),
+            None => ListenPath::Other,
         }
     }
 }
@@ -241,13 +236,18 @@ mod tests {
 
     #[test]
     fn playlists_are_told_by_their_suffix() {
+        use playlist::Kind;
+        let of = |key: &str, kind| ListenPath::Playlist(key.to_owned(), kind);
         for (path, expected) in [
-            ("/test.pls", ListenPath::Pls("test".to_owned())),
-            ("/a.mp3.pls", ListenPath::Pls("a.mp3".to_owned())),
-            ("/test.m3u", ListenPath::M3u("test".to_owned())),
-            ("/test.xspf", ListenPath::Xspf("test".to_owned())),
-            ("/listen.pls", ListenPath::RootPls),
-            ("/listen.m3u", ListenPath::RootM3u),
+            ("/test.pls", of("test", Kind::Pls)),
+            ("/a.mp3.pls", of("a.mp3", Kind::Pls)),
+            ("/test.m3u", of("test", Kind::M3u)),
+            ("/test.xspf", of("test", Kind::Xspf)),
+            ("/a.mp3.vclt", of("a.mp3", Kind::Vclt)),
+            ("/listen.pls", ListenPath::RootPlaylist(Kind::Pls)),
+            ("/listen.m3u", ListenPath::RootPlaylist(Kind::M3u)),
+            ("/test.PLS", ListenPath::Stream("test.PLS".to_owned())),
+            ("/a/b.pls", ListenPath::Other),
             ("/.pls", ListenPath::Stream(".pls".to_owned())),
             ("/test.m3u8", ListenPath::Stream("test.m3u8".to_owned())),
         ] {

@@ -2,19 +2,55 @@
 
 use crate::metadata::clean;
 
-/// PLS, as the original writes it.
-pub fn pls(url: &str) -> String {
-    format!("[playlist]\nNumberOfEntries=1\nFile1={url}\n")
+/// The forms of playlists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// PLS.
+    Pls,
+    /// M3U.
+    M3u,
+    /// XSPF (version 1).
+    Xspf,
+    /// What Icecast calls VCLT, of a player that is long gone.
+    Vclt,
 }
 
-/// M3U with a title in one line.
-pub fn m3u(title: &str, url: &str) -> String {
-    format!("#EXTM3U\r\n#EXTINF:-1,{}\r\n{url}\r\n", clean(title))
+impl Kind {
+    /// The form that files with this suffix, without its dot, have.
+    pub fn of_suffix(suffix: &str) -> Option<Self> {
+        Some(match suffix {
+            "pls" => Kind::Pls,
+            "m3u" => Kind::M3u,
+            "xspf" => Kind::Xspf,
+            "vclt" => Kind::Vclt,
+            _ => return None,
+        })
+    }
+
+    /// The media type.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Kind::Pls => "audio/x-scpls",
+            Kind::M3u => "audio/x-mpegurl",
+            Kind::Xspf => "application/xspf+xml; charset=utf-8",
+            Kind::Vclt => "audio/x-vclt",
+        }
+    }
+
+    /// The playlist of one stream.
+    pub fn render(self, title: &str, url: &str) -> String {
+        let title = clean(title);
+        match self {
+            // As the original writes it, without a title.
+            Kind::Pls => format!("[playlist]\nNumberOfEntries=1\nFile1={url}\n"),
+            Kind::M3u => format!("#EXTM3U\r\n#EXTINF:-1,{title}\r\n{url}\r\n"),
+            Kind::Xspf => xspf(&escape(&title), &escape(url)),
+            Kind::Vclt => format!("STREAMURL={url}\nTITLE={title}\n"),
+        }
+    }
 }
 
-/// XSPF (version 1).
-pub fn xspf(title: &str, url: &str) -> String {
-    let (title, url) = (escape(&clean(title)), escape(url));
+fn xspf(title: &str, url: &str) -> String {
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<playlist xmlns=\"http://xspf.org/ns/0/\" version=\"1\">\n  \
          <title>{title}</title>\n  <trackList>\n    <track>\n      <location>{url}</location>\n      \
@@ -32,13 +68,19 @@ mod tests {
 
     #[test]
     fn pls_is_the_originals() {
-        assert_eq!(pls("http://h/k/"), "[playlist]\nNumberOfEntries=1\nFile1=http://h/k/\n");
+        assert_eq!(
+            Kind::Pls.render("Rädio", "http://h/k/"),
+            "[playlist]\nNumberOfEntries=1\nFile1=http://h/k/\n"
+        );
     }
 
     #[test]
     fn m3u_has_a_title() {
-        assert_eq!(m3u("Rädio", "http://h/k/"), "#EXTM3U\r\n#EXTINF:-1,Rädio\r\nhttp://h/k/\r\n");
-        let evil = m3u("A\r\nhttp://evil/", "http://h/k/");
+        assert_eq!(
+            Kind::M3u.render("Rädio", "http://h/k/"),
+            "#EXTM3U\r\n#EXTINF:-1,Rädio\r\nhttp://h/k/\r\n"
+        );
+        let evil = Kind::M3u.render("A\r\nhttp://evil/", "http://h/k/");
         assert_eq!(evil, "#EXTM3U\r\n#EXTINF:-1,A http://evil/\r\nhttp://h/k/\r\n");
     }
 
@@ -49,6 +91,25 @@ mod tests {
                         <title>A &amp; &lt;B&gt; &quot;C&quot;</title>\n  <trackList>\n    <track>\n      \
                         <location>http://h/k/?a=1&amp;b=2</location>\n      \
                         <title>A &amp; &lt;B&gt; &quot;C&quot;</title>\n    </track>\n  </trackList>\n</playlist>\n";
-        assert_eq!(xspf("A & <B>\0\"C\"", "http://h/k/?a=1&b=2"), expected);
+        assert_eq!(Kind::Xspf.render("A & <B>\0\"C\"", "http://h/k/?a=1&b=2"), expected);
+    }
+
+    #[test]
+    fn vclt_is_icecasts() {
+        let text = "STREAMURL=http://h/k/?offset=60\nTITLE=A STREAMURL=http://evil/\n";
+        assert_eq!(Kind::Vclt.render("A\nSTREAMURL=http://evil/", "http://h/k/?offset=60"), text);
+    }
+
+    #[test]
+    fn forms_have_suffixes_and_media_types() {
+        for (suffix, media_type) in [
+            ("pls", "audio/x-scpls"),
+            ("m3u", "audio/x-mpegurl"),
+            ("xspf", "application/xspf+xml; charset=utf-8"),
+            ("vclt", "audio/x-vclt"),
+        ] {
+            assert_eq!(Kind::of_suffix(suffix).map(Kind::media_type), Some(media_type));
+        }
+        assert_eq!(Kind::of_suffix("m3u8"), None);
     }
 }

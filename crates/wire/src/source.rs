@@ -12,7 +12,7 @@ pub enum SourceRequest {
     /// To tell what is being played.
     Metadata(MetadataRequest),
     /// The same, in a form that is still to be read.
-    MetadataForm,
+    MetadataForm(Dialect),
     /// To know what may be asked: `OPTIONS`, libshout's first probe.
     Options,
     /// `/admin/!POKE`, libshout's second probe, which wants to be refused.
@@ -72,7 +72,9 @@ pub fn classify(head: &Head) -> SourceRequest {
         ("GET", "/admin.cgi") if query.get("mode") == Some("updinfo") => {
             SourceRequest::Metadata(MetadataRequest::decode(&query, Dialect::Shoutcast))
         }
-        ("POST", "/admin/metadata") => SourceRequest::MetadataForm,
+        ("POST", "/admin/metadata") => SourceRequest::MetadataForm(Dialect::Icecast),
+        // Its mode may be in the form.
+        ("POST", "/admin.cgi") => SourceRequest::MetadataForm(Dialect::Shoutcast),
         ("GET", "/admin/!POKE") => SourceRequest::Poke,
         _ => SourceRequest::Other,
     }
@@ -105,6 +107,11 @@ pub mod answers {
     /// A request that is not understood.
     pub fn bad_request(why: &str) -> Bytes {
         refusal(400, "Bad Request", &format!("{why}\n"))
+    }
+
+    /// Audio that is not understood.
+    pub fn unsupported(why: &str) -> Bytes {
+        refusal(415, "Unsupported Media Type", &format!("{why}\n"))
     }
 
     /// The answer to `OPTIONS`.
@@ -223,7 +230,12 @@ mod tests {
         assert!(matches!(metadata, SourceRequest::Metadata(_)));
         let metadata = classified("GET /admin.cgi?pass=pw:#2&mode=updinfo&song=x HTTP/1.0");
         assert!(matches!(metadata, SourceRequest::Metadata(it) if it.dialect == Dialect::Shoutcast));
-        assert_eq!(classified("POST /admin/metadata?x=1 HTTP/1.1"), SourceRequest::MetadataForm);
+        for (line, dialect) in [
+            ("POST /admin/metadata?x=1 HTTP/1.1", Dialect::Icecast),
+            ("POST /admin.cgi?pass=pw:#2 HTTP/1.1", Dialect::Shoutcast),
+        ] {
+            assert_eq!(classified(line), SourceRequest::MetadataForm(dialect), "{line}");
+        }
         for line in
             ["GET /test HTTP/1.1", "GET /admin.cgi?mode=viewxml HTTP/1.1", "HEAD /admin/!POKE HTTP/1.1"]
         {
@@ -243,6 +255,7 @@ mod tests {
     fn refusals_are_whole_answers_that_end_the_connection() {
         let plain = "Connection: close\r\nContent-Type: text/plain; charset=utf-8\r\n";
         check(&answers::bad_request("why"), "400 Bad Request", plain, "why\n");
+        check(&answers::unsupported("why"), "415 Unsupported Media Type", plain, "why\n");
         check(
             &answers::refusal(403, "too many sources connected", ""),
             "403 too many sources connected",

@@ -9,6 +9,9 @@ use crate::admin::password;
 use crate::base::net::is_loopback;
 use crate::mount::door::Users;
 
+/// What a client is told of whom too many wrong passwords wait for their answers.
+pub const CROWDED: &str = "too many wrong passwords came from your address: try again later";
+
 /// The rule.
 #[derive(Debug)]
 pub enum Access {
@@ -25,6 +28,8 @@ pub struct Caller<'a> {
     pub peer: IpAddr,
     /// True if a proxy passed it on for somebody else.
     pub forwarded: bool,
+    /// Its last `X-Forwarded-For` header: some proxies add one of their own behind that of the client.
+    pub forwarded_for: Option<&'a str>,
     /// Its `Authorization` header.
     pub authorization: Option<&'a str>,
     /// Its `Host` header.
@@ -40,6 +45,8 @@ pub struct Caller<'a> {
 pub enum Refusal {
     /// A user and a password are needed.
     Unauthorized,
+    /// Too many wrong passwords of this client wait for their answers: no further one is looked at.
+    Crowded,
     /// Without users, only this machine may.
     NotLocal,
     /// A page of another origin must not change anything.
@@ -113,6 +120,7 @@ mod tests {
     const LOCAL: Caller<'_> = Caller {
         peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
         forwarded: false,
+        forwarded_for: None,
         authorization: None,
         host: Some("localhost:8001"),
         origin: None,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, Path, Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -17,9 +18,10 @@ use serde_json::{Map, Value, json};
 use wire::icy::Metadata;
 use wire::metadata::clean;
 
-use crate::admin::access::{Caller, Refusal};
+use crate::admin::access::{CROWDED, Caller, Refusal};
 use crate::admin::{Admin, connections, show};
 use crate::base::net::PeerAddress;
+use crate::base::throttle::RETRY_AFTER_S;
 use crate::mount::Mount;
 use crate::stream::Stream;
 
@@ -51,8 +53,9 @@ async fn guard(State(admin): State<Arc<Admin>>, request: Request, next: Next) ->
     let mut response = if request.method() == Method::OPTIONS {
         preflight()
     } else {
-        match check(&admin, &request) {
-            Ok(()) => next.run(request).await,
+        let (parts, body) = request.into_parts();
+        match check(&admin, &parts).await {
+            Ok(()) => next.run(Request::from_parts(parts, body)).await,
             Err(refusal) => refuse(refusal),
         }
     };
@@ -69,15 +72,15 @@ fn preflight() -> Response {
     (headers, StatusCode::OK).into_response()
 }
 
-fn check(admin: &Admin, request: &Request) -> Result<(), Refusal> {
-    admin.access.check(caller(request)?)
+async fn check(admin: &Admin, request: &Parts) -> Result<(), Refusal> {
+    admin.check(caller(request)?).await
 }
 
 /// What is known of a request.
-pub(super) fn caller(request: &Request) -> Result<Caller<'_>, Refusal> {
-    let headers = request.headers();
+pub(super) fn caller(request: &Parts) -> Result<Caller<'_>, Refusal> {
+    let headers = &request.headers;
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(PeerAddress(peer)) = request.extensions().get::<PeerAddress>() else {
+    let Some(PeerAddress(peer)) = request.extensions.get::<PeerAddress>() else {
         return Err(Refusal::NotLocal);
     };
     let forwarded =
@@ -85,10 +88,11 @@ pub(super) fn caller(request: &Request) -> Result<Caller<'_>, Refusal> {
     Ok(Caller {
         peer: peer.ip(),
         forwarded,
+        forwarded_for: headers.get_all("x-forwarded-for").iter().next_back().and_then(|it| it.to_str().ok()),
         authorization: text(header::AUTHORIZATION),
         host: text(header::HOST),
         origin: text(header::ORIGIN),
-        reads: request.method() == Method::GET || request.method() == Method::HEAD,
+        reads: request.method == Method::GET || request.method == Method::HEAD,
     })
 }
 
@@ -98,6 +102,11 @@ fn refuse(refusal: Refusal) -> Response {
             let mut response = problem(StatusCode::UNAUTHORIZED, "a user and a password are needed");
             let realm = HeaderValue::from_static("Basic realm=\"StreamMachine\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
+            response
+        }
+        Refusal::Crowded => {
+            let mut response = problem(StatusCode::TOO_MANY_REQUESTS, CROWDED);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
             response
         }
         Refusal::NotLocal => problem(

@@ -53,6 +53,7 @@ fn one(record: &Record, on_air: Option<uuid::Uuid>) -> Value {
 fn reason(source: &Source, end: &End) -> String {
     let understood = ["audio/mpeg", "audio/mp3", "audio/aac", "audio/aacp", "audio/x-aac", "audio/x-mpeg"];
     match &source.announced.content_type {
+        _ if matches!(end, End::Foreign(_)) => end.to_string(),
         Some(said) if source.audio_bytes() == 0 && !understood.contains(&said.as_str()) => {
             format!("{end}; it said to send {said}: MP3 and AAC (ADTS) are understood")
         }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use audio::Time;
 use tokio::sync::Semaphore;
 
-use crate::admin::access::Access;
+use crate::admin::access::{Access, Caller, Refusal};
 use crate::base::clock::Clock;
 use crate::base::throttle::Throttle;
 use crate::listener::Audience;
@@ -45,20 +45,34 @@ pub struct Admin {
     pub roster: Arc<Roster>,
     /// Closes and moves listeners.
     pub delivery: Arc<Delivery>,
-    /// Wrong passwords.
-    pub throttle: Throttle,
+    /// Wrong passwords, those of sources among them.
+    pub throttle: Arc<Throttle>,
     /// Places for clients that follow the statistics.
     pub followers: Semaphore,
 }
 
 impl Admin {
-    /// True for the user and password of a user of the API.
-    pub fn knows(&self, authorization: Option<&str>) -> bool {
-        self.access.accepts(authorization)
+    /// Decides about a request. Wrong passwords from one client are answered the later, the more there were.
+    pub async fn check(&self, caller: Caller<'_>) -> Result<(), Refusal> {
+        let client = wire::host::nearest_ip(caller.forwarded_for, self.behind_proxy, caller.peer);
+        // The first request of most clients comes without a password; that is no guess.
+        let has_password = caller.authorization.is_some();
+        if has_password && self.throttle.is_crowded(client) {
+            return Err(Refusal::Crowded);
+        }
+        let checked = self.access.check(caller);
+        match checked {
+            Err(Refusal::Unauthorized) if has_password => {
+                self.throttle.punish(client, self.clock.mono()).await;
+            }
+            Ok(()) if has_password => self.throttle.succeeded(client),
+            _ => {}
+        }
+        checked
     }
 
-    /// Waits after a wrong password from `ip`, the longer the more there were.
-    async fn slow_down(&self, ip: IpAddr) {
-        self.throttle.punish(ip, self.clock.mono()).await;
+    /// True for the user and password of a user of the API, unless so many wrong ones come from `ip` that none is looked at.
+    pub fn knows(&self, ip: IpAddr, authorization: Option<&str>) -> bool {
+        !self.throttle.is_crowded(ip) && self.access.accepts(authorization)
     }
 }

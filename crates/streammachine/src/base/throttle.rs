@@ -13,6 +13,8 @@ const FREE: u32 = 10;
 const STEP: Duration = Duration::from_millis(500);
 /// … up to this.
 const DELAY_MAX: Duration = Duration::from_secs(5);
+/// Whoever is refused unlooked at may try again after so many seconds: the answers that wait now are given then.
+pub const RETRY_AFTER_S: u64 = DELAY_MAX.as_secs();
 /// An address is forgiven after so long without a wrong password.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(600);
 /// Wrong passwords from one address whose answers may wait at once; more are not even looked at.

@@ -81,15 +81,19 @@ impl Connection {
             return self.hand_on(socket, peer, request).await;
         }
         if request.head.method == "STATS" {
-            return lines::serve(&self.app.admin, socket, peer, &request.head).await;
+            let host = request.head.header("host");
+            return lines::serve(&self.app.admin, socket, peer, &request.head, host).await;
         }
+        let forwarded_for = request.head.last_header("x-forwarded-for");
+        let client = wire::host::nearest_ip(forwarded_for, self.app.behind_proxy, peer.ip());
         match classify(&request.head) {
             // Users of the API are answered as Icecast's administrator is.
             SourceRequest::Metadata(asked)
                 if asked.dialect == Dialect::Icecast
-                    && self.app.admin.knows(request.head.header("authorization")) => {}
-            SourceRequest::Metadata(_) | SourceRequest::MetadataForm => {
-                return self.app.door.take_metadata(socket, peer, request).await;
+                    && self.app.admin.knows(client, request.head.header("authorization")) => {}
+            SourceRequest::Metadata(_) | SourceRequest::MetadataForm(_) => {
+                let client = SocketAddr::new(client, peer.port());
+                return self.app.door.take_metadata(socket, client, request).await;
             }
             _ => {}
         }

@@ -217,7 +217,7 @@ impl App {
 fn refusal(refused: Refused) -> Short {
     let text = format!("{refused}\n");
     match refused {
-        Refused::Outside { .. } | Refused::Empty => Short::new(404, text),
+        Refused::Outside { .. } | Refused::Nothing { .. } | Refused::Empty => Short::new(404, text),
         Refused::Beyond { length } => {
             Short::new(416, text).with([("content-range", format!("bytes */{length}"))])
         }

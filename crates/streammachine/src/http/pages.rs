@@ -10,7 +10,6 @@ use axum::response::{Html, IntoResponse, Response};
 use serde_json::{Value, json};
 use wire::listen::ListenPath;
 use wire::path::Query;
-use wire::playlist;
 
 use crate::base::clock::iso;
 use crate::http::App;
@@ -104,11 +103,8 @@ fn facts(app: &App, stream: &Stream, now: &str) -> Value {
 /// The playlist that a path names, if it names one of a stream.
 pub fn playlist(app: &App, path: &ListenPath, query: &Query, headers: &HeaderMap) -> Option<Response> {
     let (stream, kind) = match path {
-        ListenPath::Pls(key) => (app.streams.find(key)?, "pls"),
-        ListenPath::RootPls => (app.streams.find_root()?, "pls"),
-        ListenPath::M3u(key) => (app.streams.find(key)?, "m3u"),
-        ListenPath::RootM3u => (app.streams.find_root()?, "m3u"),
-        ListenPath::Xspf(key) => (app.streams.find(key)?, "xspf"),
+        ListenPath::Playlist(key, kind) => (app.streams.find(key)?, kind),
+        ListenPath::RootPlaylist(kind) => (app.streams.find_root()?, kind),
         _ => return None,
     };
     let config = stream.config();
@@ -117,11 +113,7 @@ pub fn playlist(app: &App, path: &ListenPath, query: &Query, headers: &HeaderMap
     let pairs: Vec<(String, String)> =
         query.pairs().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let url = base + &wire::path::encode_target(&format!("/{}/", stream.key()), &pairs);
-    let title = stream.name();
-    let (media_type, text) = match kind {
-        "pls" => ("audio/x-scpls", playlist::pls(&url)),
-        "m3u" => ("audio/x-mpegurl", playlist::m3u(&title, &url)),
-        _ => ("application/xspf+xml; charset=utf-8", playlist::xspf(&title, &url)),
-    };
-    Some(([(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, "no-cache")], text).into_response())
+    let text = kind.render(&stream.name(), &url);
+    let headers = [(header::CONTENT_TYPE, kind.media_type()), (header::CACHE_CONTROL, "no-cache")];
+    Some((headers, text).into_response())
 }

@@ -186,7 +186,7 @@ pub fn short(short: &Short) -> Response {
 }
 
 /// Sets headers; a value that HTTP forbids is left out.
-fn put(headers: &mut HeaderMap, new: &[Header]) {
+pub(super) fn put(headers: &mut HeaderMap, new: &[Header]) {
     for (name, value) in new {
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
             headers.insert(HeaderName::from_static(name), value);

@@ -55,7 +55,19 @@ pub enum Refused {
         /// The newest.
         edge: Time,
     },
-    /// It insists on an instant, and there is no audio at all.
+    /// It asks for a span between two instants of which nothing is there.
+    #[error("there is no audio between {} and {}: the rewind buffer holds {} to {}", iso(*start), iso(*end), iso(*oldest), iso(*edge))]
+    Nothing {
+        /// Where the span starts.
+        start: Time,
+        /// Where it ends.
+        end: Time,
+        /// The oldest instant there is.
+        oldest: Time,
+        /// The newest.
+        edge: Time,
+    },
+    /// It insists on an instant, or asks for a span of the past, and there is no audio at all.
     #[error("the rewind buffer is empty")]
     Empty,
     /// The part that it asks for is beyond the span.
@@ -81,11 +93,17 @@ pub fn open(stream: &Arc<Stream>, query: &ListenQuery, icy: bool, clock: &Clock)
     {
         return Err(outside(stream, query, clamp));
     }
+    if let (Some(0), Start::At(start), Some(end), None) =
+        (feed.content_length(), query.start, query.end, query.pump)
+    {
+        return Err(nothing(stream, clock::time(start), clock::time(end)));
+    }
     Ok(Opened {
         content_length: feed.content_length(),
         // Between two instants of the past there is always the same, as long as it is kept.
         has_parts: request.pace == Pace::Unpaced && query.pump.is_none() && feed.clamped().is_none(),
         part: None,
+        // An empty `pump` is answered as the original does; a span from instant to instant never gets here empty.
         content_start: feed.first().filter(|_| feed.content_length() != Some(0)),
         behind: feed.behind(),
         metaint: request.metaint,
@@ -155,4 +173,9 @@ fn outside(stream: &Stream, query: &ListenQuery, clamp: Clamp) -> Refused {
         (_, Clamp::Edge) => "an instant after the live edge".to_owned(),
     };
     Refused::Outside { asked, oldest: span.start, edge: span.end }
+}
+
+fn nothing(stream: &Stream, start: Time, end: Time) -> Refused {
+    let Some(span) = stream.log().span() else { return Refused::Empty };
+    Refused::Nothing { start, end, oldest: span.start, edge: span.end }
 }

@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use wire::announced::Announced;
 use wire::auth::Credentials;
 use wire::head::HeadError;
 use wire::shoutcast::{INVALID_PASSWORD, Opening, recognise};
@@ -30,6 +31,7 @@ use crate::mount::admission::Denied;
 use crate::mount::history::{self, Asked, History, Protocol};
 use crate::mount::reception::Reception;
 use crate::mount::registry::Registry;
+use crate::source::foreign::Foreign;
 use crate::source::reader::{self, Body, Limits};
 use crate::source::{End, Source};
 
@@ -50,7 +52,7 @@ pub struct Door {
     mounts: Arc<Registry>,
     users: Box<dyn Users>,
     clock: Clock,
-    throttle: Throttle,
+    throttle: Arc<Throttle>,
     heads_max: usize,
     sources_max: usize,
     places: Semaphore,
@@ -67,16 +69,17 @@ struct Guest<'a> {
 }
 
 impl Door {
-    /// A door to `mounts` for at most `sources_max` sources at once.
+    /// A door to `mounts` for at most `sources_max` sources at once. `throttle` knows of wrong passwords on other ports, too.
     pub fn new(
         mounts: Arc<Registry>,
         users: Box<dyn Users>,
         clock: Clock,
+        throttle: Arc<Throttle>,
         heads_max: usize,
         sources_max: usize,
         reception: Reception,
     ) -> Arc<Self> {
-        let (throttle, places) = (Throttle::default(), Semaphore::new(sources_max));
+        let places = Semaphore::new(sources_max);
         Arc::new(Door { mounts, users, clock, throttle, heads_max, sources_max, places, reception })
     }
 
@@ -170,6 +173,15 @@ impl Door {
 
     fn history_of<'a>(&'a self, mount: Option<&'a Mount>) -> &'a History {
         mount.map_or(self.mounts.strangers(), Mount::history)
+    }
+
+    /// What a source says that it will send, if that is not framed here: it is refused before it sends.
+    fn find_foreign(&self, asked: &Asked, announced: &Announced, mount: &Mount) -> Option<Foreign> {
+        let foreign = Foreign::of_type(announced.content_type.as_deref()?)?;
+        let reason = foreign.to_string();
+        tracing::info!(peer = %asked.peer, mount = mount.key(), reason, "source refused");
+        mount.history().refused(asked.clone(), reason, self.clock.now().wall);
+        Some(foreign)
     }
 
     /// A place for a source, unless all are taken.

@@ -4,6 +4,7 @@
 
 pub mod builtin;
 pub mod file;
+pub mod foreign;
 pub mod pace;
 pub mod programme;
 pub mod reader;
@@ -79,6 +80,9 @@ pub enum End {
     /// What came was no audio that can be framed.
     #[error("no MP3 or AAC frame within {} s of the first byte", .0.as_secs())]
     NoAudio(Duration),
+    /// What came is known, and is not framed here.
+    #[error(transparent)]
+    Foreign(#[from] foreign::Foreign),
     /// The operator, a change of configuration or the end of the process stopped it.
     #[error("stopped by the server")]
     Stopped,

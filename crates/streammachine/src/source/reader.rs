@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use wire::chunked;
 
 use crate::base::clock::Clock;
+use crate::source::foreign::{FIRST_BYTES, Foreign};
 use crate::source::pace::Pace;
 use crate::source::{End, Output};
 
@@ -53,6 +54,7 @@ pub async fn run(
     let end = read_all(&mut connection, &mut body, first, &mut framer, clock, &output).await;
     // However it ended: a frame that is whole is kept, although none follows that would prove it.
     output.frames(framer.finish(), clock.now().wall).await;
+    let end = framer.foreign().map_or(end, End::Foreign);
     output.ended(end.clone()).await;
     end
 }
@@ -139,6 +141,7 @@ struct Framer {
     limits: Limits,
     pace: Pace,
     first_byte: Option<Mono>,
+    first_bytes: Vec<u8>,
     last_frame: Mono,
     framed: bool,
 }
@@ -150,6 +153,7 @@ impl Framer {
             limits,
             pace: Pace::start(now),
             first_byte: None,
+            first_bytes: Vec::with_capacity(FIRST_BYTES),
             last_frame: now,
             framed: false,
         }
@@ -161,6 +165,7 @@ impl Framer {
 
     fn push(&mut self, audio: &[u8], now: Mono) -> Vec<Batch> {
         self.bytes_came(now);
+        self.first_bytes.extend(audio.iter().take(FIRST_BYTES - self.first_bytes.len()));
         let mut batches = Vec::new();
         self.parser.push(audio, &mut batches);
         self.count(&batches, now);
@@ -171,7 +176,13 @@ impl Framer {
     fn finish(&mut self) -> Vec<Batch> {
         let mut batches = Vec::new();
         self.parser.finish(&mut batches);
+        self.framed |= !batches.is_empty();
         batches
+    }
+
+    /// What came, if no frame did and it is known by its first bytes.
+    fn foreign(&self) -> Option<Foreign> {
+        if self.framed { None } else { Foreign::of_bytes(&self.first_bytes) }
     }
 
     fn count(&mut self, batches: &[Batch], now: Mono) {
@@ -296,6 +307,17 @@ mod tests {
         let chunk = [format!("{:x}\r\n", whole.len()).as_bytes(), &whole, b"\r\nno number\r\n"].concat();
         let (audio, end) = read(&chunk, tokio::io::empty(), Body::Chunked(chunked::Decoder::default())).await;
         assert_eq!((audio, matches!(end, End::Broken(_))), (whole, true));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_framed_is_named_at_the_end_unless_frames_came() {
+        let name = "Ogg is not accepted yet: set the encoder to MP3 or AAC";
+        let end = async |bytes: Vec<u8>| read(&bytes, tokio::io::empty(), Body::Identity).await.1.to_string();
+        assert_eq!(end(b"OggS".to_vec()).await, name);
+        assert_eq!(end([b"OggS", &[0x55; 5_000][..]].concat()).await, name);
+        assert_eq!(end(b"Ogg".to_vec()).await, End::Closed.to_string());
+        let frames = Mp3Frames::new(64, 44_100, 2).bytes(0..20);
+        assert_eq!(end([b"OggS", &frames[..]].concat()).await, End::Closed.to_string());
     }
 
     #[tokio::test]

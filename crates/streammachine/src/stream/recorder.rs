@@ -160,18 +160,27 @@ impl Recorder {
     }
 
     fn watch_health(&mut self) {
-        let problem = self.writer.health().problem().map(ToString::to_string);
-        match (&problem, self.degraded) {
-            (Some(reason), false) => {
+        let problem = self.writer.health().problem();
+        let (stream, on_disk) = (self.writer.key(), self.writer.has_directory());
+        match (problem, self.degraded) {
+            (Some(reason), false) if on_disk => {
                 tracing::error!(
-                    stream = self.writer.key(),
+                    stream,
                     reason,
-                    "the rewind buffer is kept in memory only"
+                    "the rewind buffer cannot be written to disk: kept in memory only"
                 );
             }
-            (None, true) => {
-                tracing::warn!(stream = self.writer.key(), "the rewind buffer is written to disk again")
+            (Some(reason), false) => {
+                tracing::error!(
+                    stream,
+                    reason,
+                    "no memory file for the rewind buffer: kept in small pieces of memory"
+                );
             }
+            (None, true) if on_disk => {
+                tracing::warn!(stream, "the rewind buffer is written to disk again");
+            }
+            (None, true) => tracing::warn!(stream, "the rewind buffer is kept in memory files again"),
             _ => {}
         }
         self.degraded = problem.is_some();

@@ -220,6 +220,13 @@ fn playlists_have_these_texts() {
                 host.listeners()
             )
         }),
+        ("/test.vclt", &[], "audio/x-vclt", {
+            format!("STREAMURL=http://{}/test/\nTITLE=Rock & <Roll>\n", host.listeners())
+        }),
+        ("/listen.vclt?token=a%26b&start=09:00", &[], "audio/x-vclt", {
+            let url = format!("http://{}/test/?token=a%26b&start=09:00", host.listeners());
+            format!("STREAMURL={url}\nTITLE=Rock & <Roll>\n")
+        }),
         // Who is not behind a proxy does not believe one.
         (
             "/test.pls",
@@ -231,6 +238,14 @@ fn playlists_have_these_texts() {
         let mut answer = get(&host, target, headers);
         assert_eq!((answer.status, answer.header("Content-Type")), (200, Some(media_type)), "{target}");
         assert_eq!(answer.read_text(), text, "{target}");
+    }
+    // What a listener would ask goes into the address in each of them, escaped as the form wants it.
+    for (suffix, and) in [("pls", "&"), ("m3u", "&"), ("vclt", "&"), ("xspf", "&amp;")] {
+        for name in ["test", "listen"] {
+            let text = page(&host, &format!("/{name}.{suffix}?token=%0a%22x&offset=60")).1;
+            let url = format!("http://{}/test/?token=%0A%22x{and}offset=60", host.listeners());
+            assert!(text.contains(&url), "{name}.{suffix}: {text}");
+        }
     }
     let nameless = testkit::listener::request(host.listeners(), b"GET /test.pls HTTP/1.0\r\n\r\n");
     assert!(String::from_utf8(nameless).unwrap().ends_with(&pls("http://radio.example")));

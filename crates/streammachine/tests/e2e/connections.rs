@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use testkit::connection::Connection;
 use testkit::listener::request;
-use testkit::source::{SourceClient, SourceOptions};
+use testkit::source::{Protocol, SourceClient, SourceOptions};
 use testkit::wait::{DEADLINE, eventually};
 
 use crate::harness::{Host, PASSWORD, api, connect, frames, line, source, wait_for_sources};
@@ -24,6 +24,19 @@ fn connections(host: &Host, key: Option<&str>) -> Vec<Value> {
 #[track_caller]
 fn refused(host: &Host, options: SourceOptions) {
     SourceClient::connect(host.sources(), options).expect_err("the source is not let in");
+}
+
+/// A right password, so that wrong ones are forgiven. Waits until its connection is known to have ended: the latest comes
+/// first.
+#[track_caller]
+fn forgive(host: &Host) {
+    let mut source = source(host);
+    let address = source.connection().local_address().to_string();
+    drop(source);
+    eventually(DEADLINE, || {
+        let newest = connections(host, Some("test")).into_iter().next()?;
+        (newest["from"] == address && newest["outcome"] == "ended").then_some(())
+    });
 }
 
 fn as_user(user: &str, mount: &str, password: &str) -> SourceOptions {
@@ -72,7 +85,7 @@ fn a_refused_encoder_is_told_why_in_words() {
         let records = connections(&host, key);
         assert_eq!(newest(&records), ("refused", reason));
         // Wrong ones are counted, and slow down those that follow.
-        drop(source(&host));
+        forgive(&host);
     }
     for (login, key, reason) in [
         ("/tets:testing", None, "no mount /tets; did you mean /test?"),
@@ -92,7 +105,7 @@ fn a_refused_encoder_is_told_why_in_words() {
     ] {
         assert_eq!(request(host.sources(), format!("{login}\n").as_bytes()), b"invalid password\r\n");
         assert_eq!(newest(&connections(&host, key)), ("refused", reason), "{login}");
-        drop(source(&host));
+        forgive(&host);
     }
     for (bytes, reason) in [
         (&b"\x16\x03\x01"[..], "this is TLS, which is not spoken here: switch TLS or SSL off in the encoder"),
@@ -187,14 +200,57 @@ fn what_ended_a_source_is_told() {
         })
     };
     let closed = "the source closed the connection";
-    assert_eq!(reason_of(&frames().bytes(0..50), "application/ogg", true), closed);
+    // Whatever it calls them, frames are frames.
+    for odd in ["image/png", "audio/mp4", "text/html; charset=x", "x", ""] {
+        assert_eq!(reason_of(&frames().bytes(0..50), odd, true), closed, "{odd}");
+    }
     assert_eq!(reason_of(b"", "audio/mpeg", true), format!("{closed}; no MP3 or AAC (ADTS) frame came"));
     assert_eq!(
-        reason_of(b"OggS\0", "application/ogg", true),
-        format!("{closed}; it said to send application/ogg: MP3 and AAC (ADTS) are understood")
+        reason_of(b"\0\0\0\0", "audio/x-odd", true),
+        format!("{closed}; it said to send audio/x-odd: MP3 and AAC (ADTS) are understood")
     );
+    let ogg = "Ogg is not accepted yet: set the encoder to MP3 or AAC";
+    for (content_type, closes) in [("audio/mpeg", true), ("image/png", true), ("audio/mpeg", false)] {
+        assert_eq!(reason_of(b"OggS\0\x02", content_type, closes), ogg, "{content_type}");
+    }
+    let [webm, mp4] = [&b"\x1A\x45\xDF\xA3"[..], b"\0\0\0\x20ftypM4A "];
+    assert!(reason_of(webm, "audio/mpeg", true).starts_with("Matroska or WebM is not accepted yet: "));
+    assert!(reason_of(mp4, "audio/mp4", true).starts_with("MP4 is not accepted yet: "));
     let garbage = b"\x00\x01\x02\xFE\x7F ".repeat(500);
     assert_eq!(reason_of(&garbage, "audio/mpeg", false), "no MP3 or AAC frame within 3 s of the first byte");
+}
+
+#[test]
+fn what_is_announced_and_not_understood_is_refused_before_it_is_sent() {
+    let host = Host::with_stream(json!({}));
+    let put = |expect| Protocol::Put { expect, chunked: false };
+    for (content_type, name) in [
+        ("application/ogg", "Ogg"),
+        ("audio/ogg; codecs=opus", "Ogg"),
+        ("audio/flac", "FLAC"),
+        ("video/webm", "WebM"),
+    ] {
+        let reason = format!("{name} is not accepted yet: set the encoder to MP3 or AAC");
+        for protocol in [Protocol::Source10, put(true), put(false)] {
+            let options = SourceOptions::new("/test", PASSWORD).header("Content-Type", content_type);
+            let refusal = SourceClient::connect(host.sources(), options.protocol(protocol)).unwrap_err();
+            assert_eq!(refusal.status_line, "HTTP/1.0 415 Unsupported Media Type", "{content_type}");
+            assert_eq!(refusal.body, format!("{reason}\n"));
+            assert_eq!(newest(&connections(&host, Some("test"))), ("refused", reason.as_str()));
+        }
+        let login = format!("{PASSWORD}\r\ncontent-type:{content_type}\r\nicy-name:x{name}\r\n\r\nOggS");
+        assert_eq!(request(host.sources(), login.as_bytes()), b"OK2\r\nicy-caps:11\r\n\r\n");
+        let records = connections(&host, Some("test"));
+        assert_eq!(
+            (newest(&records), &records[0]["protocol"]),
+            (("refused", reason.as_str()), &json!("shoutcast"))
+        );
+    }
+    // Who may not send is not told what may be sent.
+    let stranger = SourceOptions::new("/test", "wrong").header("Content-Type", "application/ogg");
+    let refusal = SourceClient::connect(host.sources(), stranger).unwrap_err();
+    assert_eq!(refusal.status_line, "HTTP/1.0 401 Unauthorized");
+    wait_for_sources(&host, "test", 0);
 }
 
 #[test]

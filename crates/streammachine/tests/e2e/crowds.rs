@@ -66,13 +66,15 @@ fn listeners_who_use_up_the_descriptors_leave_some_for_sources_and_the_api() {
 }
 
 /// Requests as they are sent, for either port, to be damaged.
-const REQUESTS: [&str; 8] = [
+const REQUESTS: [&str; 10] = [
     "GET /test?start=-5&end=09:00&tz=Europe/Berlin&offset=3&pump=4 HTTP/1.1\r\nHost: a\r\nIcy-MetaData: 1\r\n\r\n",
     "GET /test.xspf?a=%C3%A9 HTTP/1.1\r\nHost: [::1]:80\r\nX-Forwarded-For: 1.2.3.4\r\nRange: bytes=0-\r\n\r\n",
     "SOURCE /test ICE/1.0\r\nAuthorization: Basic c291cmNlOnRlc3Rpbmc=\r\nContent-Type: audio/mpeg\r\n\r\n",
     "PUT /test HTTP/1.1\r\nAuthorization: Basic c291cmNlOnRlc3Rpbmc=\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n",
     "GET /admin/metadata?mode=updinfo&mount=/test&song=%E9&charset=latin1 HTTP/1.0\r\nAuthorization: Basic Og==\r\n\r\n",
     "GET /admin/listclients?mount=/test&id=1&destination=%2Fx HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "POST /admin.cgi?sid=1 HTTP/1.1\r\nHost: a\r\nContent-Length: 26\r\n\r\nmode=updinfo&pass=x&song=y",
+    "GET /admin/buildm3u?mount=/test&username=%0d&password=%FF HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "STATS /test HTTP/1.0\r\nHost: localhost\r\nAuthorization: Basic Og==\r\n\r\n",
     "POST /api/streams/test/metadata HTTP/1.1\r\nHost: localhost\r\nContent-Length: 13\r\n\r\n{\"title\":\"x\"}",
 ];

@@ -16,7 +16,7 @@ use testkit::tone;
 use testkit::wait::{DEADLINE, eventually};
 
 use crate::harness::{
-    Host, PASSWORD, count, frames, listen, listen_with, on_air, pump_all, status, wait_for_buffer,
+    Host, PASSWORD, api, count, frames, listen, listen_with, on_air, pump_all, status, wait_for_buffer,
     wait_for_sources,
 };
 use crate::programs::{
@@ -120,6 +120,39 @@ pub fn assert_heard_live<C: Codec>(host: &Host, key: &str, frames: Frames<C>, en
     let heard = frames.scan(&listener.body.read_exact(frames.position(count(3)) as usize));
     heard.assert_exactly(0..count(3));
     drop(encoder);
+}
+
+/// Runs Liquidsoap over `http` or `icy`, and wants the tone and the title that it sends to be kept.
+#[track_caller]
+pub fn assert_liquidsoap_kept(host: &Host, protocol: &str) {
+    let directory = TempDir::new().expect("a directory is made");
+    let file = directory.path().join("tone.wav");
+    fs::write(&file, tone::wav(2)).expect("a new directory takes a file");
+    let Some(command) = liquidsoap(host, &directory, protocol, PASSWORD, &file) else { return };
+    succeed(command);
+    wait_for_sources(host, "test", 0);
+    let heard = tone::hear(&decode(&directory, &pump_all(host)));
+    assert!(heard.is_tone(1.7), "{heard:?}");
+    wait_for_title(host);
+}
+
+/// Runs all of the encoders that are installed at once, and wants each to say its complaint and to end with its code. Nothing
+/// of them is kept.
+#[track_caller]
+pub fn assert_complaints(
+    host: &Host,
+    encoders: impl IntoIterator<Item = (Option<Command>, &'static str, i32)>,
+) {
+    let started: Vec<_> = encoders
+        .into_iter()
+        .filter_map(|(command, complaint, code)| Some((Process::start_group(command?), complaint, code)))
+        .collect();
+    for (mut process, complaint, code) in started {
+        let end = process.wait(DEADLINE);
+        assert!(process.output().contains(complaint), "{}", process.output());
+        assert_eq!(end.code(), Some(code), "{}", process.output());
+    }
+    assert_eq!(status(host, "test")["rewind"]["buffer_length"], 0.0);
 }
 
 #[test]
@@ -230,32 +263,46 @@ fn vlc_is_heard_from_its_first_frame_on() {
 
 #[test]
 fn the_tone_and_the_title_of_liquidsoap_are_kept() {
-    let directory = TempDir::new().unwrap();
-    let host = titled();
-    let file = directory.path().join("tone.wav");
-    fs::write(&file, tone::wav(2)).unwrap();
-    let Some(command) = liquidsoap(&host, &directory, "http", PASSWORD, &file) else { return };
-    succeed(command);
-    wait_for_sources(&host, "test", 0);
-    let heard = tone::hear(&decode(&directory, &pump_all(&host)));
-    assert!(heard.is_tone(1.7), "{heard:?}");
-    wait_for_title(&host);
+    assert_liquidsoap_kept(&titled(), "http");
 }
 
-/// It sends nothing but Ogg, which has no frames that we know.
+/// It sends nothing but Ogg, and says so first.
 #[test]
-fn oggfwd_is_let_in_but_ogg_is_no_audio_here() {
+fn oggfwd_is_told_that_ogg_is_not_accepted() {
     let directory = TempDir::new().unwrap();
     let host = titled();
     let file = directory.path().join("audio.ogg");
-    let mut encoder = required("ffmpeg");
-    encoder.args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "sine=d=1", "-f", "ogg"]).arg(&file);
-    succeed(encoder);
+    write_ogg(&file);
     let Some(command) = oggfwd(&host, PASSWORD, &file) else { return };
-    let process = succeed(command);
-    assert!(process.stdout().contains("Connected to server"), "{}", process.output());
-    host.wait_for_log("source ended");
+    let mut process = Process::start(command);
+    assert!(!process.wait(DEADLINE).success(), "{}", process.output());
+    host.wait_for_log("Ogg is not accepted yet: set the encoder to MP3 or AAC");
     assert_eq!(status(&host, "test")["rewind"]["buffer_length"], 0.0);
+}
+
+/// It says that it sends MP3, so only the bytes tell.
+#[test]
+fn ffmpeg_that_sends_ogg_as_mp3_is_told_in_the_connections() {
+    let directory = TempDir::new().unwrap();
+    let host = titled();
+    let file = directory.path().join("audio.ogg");
+    write_ogg(&file);
+    let mut command = required("ffmpeg");
+    command.args(["-nostdin", "-loglevel", "error", "-re", "-i"]).arg(file);
+    command.args(["-c", "copy", "-content_type", "audio/mpeg", "-f", "ogg"]);
+    command.arg(format!("icecast://source:{PASSWORD}@{}/test", host.sources()));
+    Process::start(command).wait(DEADLINE);
+    let ended = eventually(DEADLINE, || {
+        let (_, records) = api(&host, "GET", "/api/mounts/test/connections", None);
+        (records[0]["outcome"] == "ended").then(|| records[0].clone())
+    });
+    assert_eq!(ended["reason"], "Ogg is not accepted yet: set the encoder to MP3 or AAC");
+}
+
+fn write_ogg(file: &Path) {
+    let mut encoder = required("ffmpeg");
+    encoder.args(["-nostdin", "-loglevel", "error", "-f", "lavfi", "-i", "sine=d=1", "-f", "ogg"]).arg(file);
+    succeed(encoder);
 }
 
 #[test]
@@ -277,16 +324,7 @@ fn a_wrong_password_is_what_encoders_complain_of() {
         (liquidsoap(&host, &directory, "http", "wrong", &file), "refused: 401, Unauthorized", 3),
         (oggfwd(&host, "wrong", &file), "Login failed", 1),
     ];
-    let started: Vec<_> = encoders
-        .into_iter()
-        .filter_map(|(command, complaint, code)| Some((Process::start_group(command?), complaint, code)))
-        .collect();
-    for (mut process, complaint, code) in started {
-        let end = process.wait(DEADLINE);
-        assert!(process.output().contains(complaint), "{}", process.output());
-        assert_eq!(end.code(), Some(code), "{}", process.output());
-    }
-    assert_eq!(status(&host, "test")["rewind"]["buffer_length"], 0.0);
+    assert_complaints(&host, encoders);
 }
 
 /// It tries again every half a minute for ever.

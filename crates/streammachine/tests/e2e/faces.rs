@@ -2,7 +2,9 @@
 //! says is compared in `icecast`.
 
 mod deeds;
+mod guesses;
 mod lines;
+mod visitors;
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;

@@ -331,6 +331,7 @@ fn the_same_is_answered_and_refused_in_the_same_words() {
         "moveclients?mount=/a.mp3&destination=/a.mp3",
         "fallbacks?mount=/a.mp3",
         "updatemetadata?mount=/a.mp3",
+        "buildm3u?mount=/a.mp3&username=jo",
         "nonsense",
         "metadata?mode=nonsense&mount=/a.mp3",
         // Last: then it is gone.
@@ -339,6 +340,19 @@ fn the_same_is_answered_and_refused_in_the_same_words() {
         let answer = |station: &Station| station.answer("GET", &format!("/admin/{command}"), &[ADMIN]);
         assert_eq!(answer(&ours), answer(&theirs), "{command}");
     }
+    // Icecast writes its own address, and a line into the head that is no header.
+    let playlist = |station: &Station| {
+        let command = "/admin/buildm3u?mount=/a.mp3&username=jo&password=d.e-f_9";
+        let (name, value) = ADMIN;
+        let head =
+            format!("GET {command} HTTP/1.0\r\nHost: {}\r\n{name}: {value}\r\n\r\n", station.listeners);
+        let answer = String::from_utf8(request(station.listeners, head.as_bytes())).unwrap();
+        let (head, text) = answer.split_once("\r\n\r\n").unwrap();
+        let head = head.to_ascii_lowercase();
+        assert!(head.contains("content-type: audio/x-mpegurl"), "{head}");
+        text.replace(&format!(":{}/", station.listeners.port()), "/")
+    };
+    assert_eq!(playlist(&ours), playlist(&theirs));
     for headers in [&[][..], &[("Authorization", "Basic YWRtaW46d3Jvbmc=")]] {
         let answer = |station: &Station| station.answer("GET", "/admin/stats", headers);
         assert_eq!(answer(&ours), answer(&theirs));

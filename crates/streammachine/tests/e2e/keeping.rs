@@ -1,12 +1,13 @@
 //! What becomes of the rewind buffer: dumped, loaded, emptied, bounded, and kept over a crash and a restart.
 
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::json;
 use testkit::listener::ListenerClient;
 use testkit::wait::{DEADLINE, eventually};
 
 use crate::harness::{
-    DUMP, Host, api, buffer_seconds, content_start_us, count, dump, frames, line, listen, load, on_air, play,
-    pump_all, set_title, source, status, wait_for_frame,
+    DUMP, Host, api, buffer_seconds, content_start_us, count, dump, frames, line, listen, load, merge,
+    on_air, play, pump_all, set_title, source, status, test_stream, wait_for_buffer, wait_for_frame,
 };
 
 #[test]
@@ -212,4 +213,46 @@ fn two_servers_do_not_share_a_directory() {
     source.close();
     wait_for_frame(&host, "test", 99);
     assert_eq!(status(&host, "test")["lost_batches"], 0);
+}
+
+/// Sends while the server gets no descriptor for new blocks, and after it gets them again. It must say `lost` and then
+/// `found`, and lose nothing.
+#[track_caller]
+fn check_lack_of_descriptors(host: &Host, lost: &str, found: &str) {
+    let pid = Pid::from_raw(host.pid() as i32).expect("a process has a number");
+    let limit = |limit| prlimit(Some(pid), Resource::Nofile, limit).expect("the server is a child of ours");
+    let mut source = source(host);
+    let mut send = |numbers| source.send(&frames().bytes(numbers)).expect("the server takes audio");
+    send(0..count(5));
+    wait_for_buffer(host, "test", 4.0);
+    let before = limit(Rlimit { current: Some(0), maximum: getrlimit(Resource::Nofile).maximum });
+    // More than a block.
+    send(count(5)..count(120));
+    let line = host.wait_for_log(lost);
+    assert!(line.contains("Too many open files"), "{line}");
+    limit(before);
+    send(count(120)..count(125));
+    host.wait_for_log(found);
+    source.close();
+    wait_for_frame(host, "test", count(125) - 1);
+    frames().scan(&pump_all(host)).assert_exactly(0..count(125));
+}
+
+#[test]
+fn without_descriptors_the_log_tells_where_the_audio_goes() {
+    let stream = test_stream(json!({"seconds": 600}));
+    let directory = tempfile::tempdir().unwrap();
+    let host = Host::start(merge(stream.clone(), json!({"rewind": {"dir": directory.path()}})));
+    check_lack_of_descriptors(
+        &host,
+        "the rewind buffer cannot be written to disk: kept in memory only",
+        "the rewind buffer is written to disk again",
+    );
+    let host = Host::start(stream);
+    check_lack_of_descriptors(
+        &host,
+        "no memory file for the rewind buffer: kept in small pieces of memory",
+        "the rewind buffer is kept in memory files again",
+    );
+    assert!(!host.logs().contains("disk"), "{}", host.logs());
 }

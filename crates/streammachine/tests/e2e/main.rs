@@ -26,6 +26,7 @@ mod players;
 mod playlists;
 mod programs;
 mod rewind;
+mod rewound;
 mod shoutcast;
 mod shoutcast_programs;
 mod sources;

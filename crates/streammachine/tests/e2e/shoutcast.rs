@@ -287,6 +287,46 @@ fn admin_cgi_sets_titles_on_all_ports() {
     }
 }
 
+/// The mode may be in the address or in the form, as all else.
+#[test]
+fn admin_cgi_takes_forms_on_all_ports() {
+    let host = host_with_admin();
+    let post = |address, target: &str, form: &str| {
+        let length = form.len();
+        let head = format!("POST {target} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n{form}");
+        String::from_utf8(request(address, head.as_bytes())).unwrap()
+    };
+    let ports = [host.sources(), second(&host), host.listeners()];
+    for (number, (target, form, key)) in [
+        ("/admin.cgi", "mode=updinfo&pass=testing&song=", "test"),
+        ("/admin.cgi?mode=updinfo&pass=anna:hush", "song=", "test"),
+        ("/admin.cgi?sid=2", "pass=other&mode=updinfo&url=&song=", "zwei"),
+        ("/admin.cgi?mode=updinfo", "pass=other:%232&song=", "zwei"),
+        ("/admin.cgi", "mode=updinfo&pass=secret&mount=/zwei&song=", "zwei"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for (port, address) in ports.into_iter().enumerate() {
+            let answer = post(address, target, &format!("{form}J%C3%B3ga+{number}+{port}"));
+            assert!(answer.starts_with("HTTP/1.0 200 OK\r\n"), "{target} {form}: {answer}");
+            assert!(answer.contains("<p>Metadata update successful</p>"), "{answer}");
+            wait_for_title(&host, key, &format!("Jóga {number} {port}"));
+        }
+    }
+    for (form, status) in [
+        ("mode=updinfo&pass=wrong&song=x", "401 Unauthorized"),
+        ("mode=updinfo&song=x", "401 Unauthorized"),
+        ("mode=viewxml&pass=testing", "200 OK"),
+        (&"a=b&".repeat(100), "400 Bad Request"),
+    ] {
+        let answer = post(host.listeners(), "/admin.cgi", form);
+        assert!(answer.starts_with(&format!("HTTP/1.0 {status}\r\n")), "{form}: {answer}");
+        assert!(!answer.contains("successful"), "{answer}");
+    }
+    assert!(!host.logs().contains("hush"), "{}", host.logs());
+}
+
 #[test]
 fn titles_may_be_posted_by_sources_djs_and_users_of_the_server() {
     let host = host_with_admin();

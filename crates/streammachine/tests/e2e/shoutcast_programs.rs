@@ -3,19 +3,18 @@
 //!
 //! DarkIce is not among them: as Debian builds it, it sends no password line in this mode.
 
-use std::fs;
 use std::net::TcpListener;
 
 use serde_json::json;
 use tempfile::TempDir;
-use testkit::process::Process;
-use testkit::tone;
 use testkit::wait::{DEADLINE, eventually};
 
-use crate::encoders::{assert_heard_live, assert_kept, ezstream, liquidsoap, vlc};
-use crate::harness::{Host, PASSWORD, frames, merge, pump_all, status, test_stream, wait_for_sources};
-use crate::programs::{TITLE, decode, succeed, wait_for_title, write_audio};
-use crate::studio::{Studio, assert_butt_heard, butt};
+use crate::encoders::{
+    assert_complaints, assert_heard_live, assert_kept, assert_liquidsoap_kept, ezstream, liquidsoap, vlc,
+};
+use crate::harness::{Host, PASSWORD, frames, merge, test_stream};
+use crate::programs::{TITLE, succeed, wait_for_title, write_audio};
+use crate::studio::{assert_butt_complains, assert_butt_heard};
 
 /// A server with a second source port behind the first: Liquidsoap and BUTT send their audio there, and their titles to
 /// the first. Any free port will not do for that.
@@ -54,25 +53,12 @@ fn vlc_is_heard_from_its_first_frame_on() {
 /// It sends its titles in Latin-1 and does not say so.
 #[test]
 fn the_tone_and_the_title_of_liquidsoap_are_kept() {
-    let directory = TempDir::new().unwrap();
-    let host = two_ports();
-    let file = directory.path().join("tone.wav");
-    fs::write(&file, tone::wav(2)).unwrap();
-    let Some(command) = liquidsoap(&host, &directory, "icy", PASSWORD, &file) else { return };
-    succeed(command);
-    wait_for_sources(&host, "test", 0);
-    let heard = tone::hear(&decode(&directory, &pump_all(&host)));
-    assert!(heard.is_tone(1.7), "{heard:?}");
-    wait_for_title(&host);
+    assert_liquidsoap_kept(&two_ports(), "icy");
 }
 
 #[test]
 fn the_sound_and_the_title_of_butt_are_heard() {
-    let host = two_ports();
-    let Some(studio) = Studio::start() else { return };
-    let Some(command) = butt(&studio, &host, 0, PASSWORD) else { return };
-    let _encoder = Process::start_group(command);
-    assert_butt_heard(&studio, &host);
+    assert_butt_heard(&two_ports(), 0);
 }
 
 #[test]
@@ -84,25 +70,10 @@ fn a_wrong_password_is_what_encoders_complain_of() {
         (Some(ezstream(&host, &directory, "ICY", "wrong", &file)), "Login failed", 1),
         (liquidsoap(&host, &directory, "icy", "wrong", &file), "refused: ", 3),
     ];
-    let started: Vec<_> = encoders
-        .into_iter()
-        .filter_map(|(command, complaint, code)| Some((Process::start_group(command?), complaint, code)))
-        .collect();
-    for (mut process, complaint, code) in started {
-        let end = process.wait(DEADLINE);
-        assert!(process.output().contains(complaint), "{}", process.output());
-        assert_eq!(end.code(), Some(code), "{}", process.output());
-    }
-    assert_eq!(status(&host, "test")["rewind"]["buffer_length"], 0.0);
+    assert_complaints(&host, encoders);
 }
 
-/// It stays, with its complaint in its window and its log.
 #[test]
 fn a_wrong_password_is_what_butt_complains_of() {
-    let host = two_ports();
-    let Some(studio) = Studio::start() else { return };
-    let Some(command) = butt(&studio, &host, 0, "wrong") else { return };
-    let _encoder = Process::start_group(command);
-    eventually(DEADLINE, || studio.log().contains("Connect: Invalid password!").then_some(()));
-    assert_eq!(status(&host, "test")["rewind"]["buffer_length"], 0.0);
+    assert_butt_complains(&two_ports(), 0, "Connect: Invalid password!");
 }

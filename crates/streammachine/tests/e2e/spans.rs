@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use jiff::Timestamp;
 use serde_json::json;
 use testkit::listener::{ListenerClient, Request, Response};
 
@@ -17,6 +18,24 @@ fn address(host: &Host, numbers: &Range<u32>) -> String {
     let origin_us = content_start_us(&listen(host, "/test?pump=1000"));
     let middle_ms = |number: u32| (frame_start_us(origin_us, number) - 13_000) / 1000;
     format!("/test?start={}&end={}", middle_ms(numbers.start), middle_ms(numbers.end))
+}
+
+/// The same audio, as if it had been on air a day earlier.
+fn a_day_earlier(mut dump: Vec<u8>) -> Vec<u8> {
+    let day = |ago: i64| {
+        let then = Timestamp::now() - jiff::SignedDuration::from_hours(24 * ago);
+        format!("\"{}T", then.to_zoned(jiff::tz::TimeZone::UTC).date())
+    };
+    // It may have been sent around midnight.
+    let days = [0, 1, 2].map(day);
+    let length = days[0].len();
+    for place in 0..dump.len() - length {
+        let found = days[..2].iter().position(|day| dump[place..].starts_with(day.as_bytes()));
+        if let Some(ago) = found {
+            dump[place..place + length].copy_from_slice(days[ago + 1].as_bytes());
+        }
+    }
+    dump
 }
 
 fn get(host: &Host, target: &str, headers: &[(&str, &str)]) -> Response {
@@ -89,17 +108,8 @@ fn ranges_that_are_not_for_parts_of_a_span_are_answered_whole() {
 fn a_span_beyond_the_last_audio_of_a_dead_source_ends_with_it() {
     let first = Host::with_stream(json!({}));
     play(&first, 0..count(SECONDS));
-    // The same audio, as if it had been on air a year earlier.
-    let mut dump = dump(&first);
-    let year = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).year();
-    let (year, earlier) = (format!("\"{year}-"), format!("\"{}-", year - 1));
-    for place in 0..dump.len() - year.len() {
-        if dump[place..].starts_with(year.as_bytes()) {
-            dump[place..place + year.len()].copy_from_slice(earlier.as_bytes());
-        }
-    }
     let host = Host::with_stream(json!({}));
-    assert_eq!(load(&host, &dump).0, 200);
+    assert_eq!(load(&host, &a_day_earlier(dump(&first))).0, 200);
     let edge = count(SECONDS);
     let hour = 3_600_000;
     let target = address(&host, &(edge - 100..edge));
@@ -112,9 +122,67 @@ fn a_span_beyond_the_last_audio_of_a_dead_source_ends_with_it() {
     );
     frames().scan(&span.read_body()).assert_exactly(edge - 100..edge);
 
-    let after = format!("/test?start={}&end={}", end + hour, end + 2 * hour);
-    let mut nothing = listen(&host, &after);
-    assert_eq!(nothing.header("Content-Length"), Some("0"));
-    assert_eq!(nothing.read_body(), b"");
-    assert_eq!(get(&host, &format!("{after}&strict=1"), &[]).status, 404);
+    check_nothing(&host, end + hour, end + 2 * hour);
+}
+
+/// Wants a span between two instants, in unix milliseconds, to be refused, however it is asked for, with the oldest and
+/// the newest instant that there are.
+#[track_caller]
+fn check_nothing(host: &Host, start_ms: i64, end_ms: i64) {
+    let instant = |ms| Timestamp::from_millisecond(ms).expect("an instant of our times");
+    let (start, end) = (instant(start_ms), instant(end_ms));
+    let target = format!("/test?start={start_ms}&end={end_ms}");
+    let mut answer = get(host, &target, &[]);
+    let text = answer.read_text();
+    assert_eq!((answer.status, answer.header("X-Content-Start")), (404, None), "{text}");
+    let words = format!("there is no audio between {start:.3} and {end:.3}: the rewind buffer holds ");
+    let held = text.strip_prefix(&words).unwrap_or_else(|| panic!("{text}"));
+    let (oldest, newest) = held.trim_end().split_once(" to ").unwrap_or_else(|| panic!("{text}"));
+    let all = listen(host, "/test?start=1000000000");
+    assert_eq!(Some(oldest), all.header("X-Content-Start"));
+    let newest: Timestamp = newest.parse().expect("the newest is an instant");
+    assert!(newest > oldest.parse().expect("the oldest is an instant"), "{text}");
+
+    let seconds = (end_ms - start_ms) / 1000;
+    for same in [format!("{target}&strict=1"), format!("/test?start={start_ms}&duration={seconds}")] {
+        assert_eq!(get(host, &same, &[]).status, 404, "{same}");
+    }
+    let head = ListenerClient::send(host.listeners(), &Request::new("HEAD", &target));
+    assert_eq!((head.status, head.header("X-Content-Start")), (404, None));
+    let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let (head, mut body) = over_kept_connection(host.listeners(), &request);
+    assert!(head.starts_with("HTTP/1.1 404 "), "{head}");
+    assert_eq!(body.read_exact(text.len()), text.as_bytes());
+}
+
+#[test]
+fn a_span_of_which_nothing_is_there_is_not_found_and_the_answer_tells_what_is() {
+    let first = Host::with_stream(json!({}));
+    play(&first, 0..count(SECONDS));
+    let hour = 3_600_000;
+    let oldest = content_start_us(&listen(&first, "/test?pump=1000")) / 1000;
+    check_nothing(&first, oldest - 2 * hour, oldest - hour);
+    check_nothing(&first, oldest - hour, oldest - 5);
+    // What is there in part is given.
+    let part = format!("/test?start={}&end={}", oldest - hour, oldest + 1_000);
+    assert_eq!(frames().scan(&listen(&first, &part).read_body()).first, Some(0));
+
+    // The same audio a day earlier makes a gap of a day.
+    let earlier = a_day_earlier(dump(&first));
+    let host = Host::with_stream(json!({"seconds": 3 * 86_400}));
+    play(&host, 10_000..10_000 + count(5));
+    assert_eq!(load(&host, &earlier).0, 200);
+    let oldest = content_start_us(&listen(&host, "/test?start=1000000000")) / 1000;
+    check_nothing(&host, oldest - 2 * hour, oldest - hour);
+    check_nothing(&host, oldest + hour, oldest + 2 * hour);
+    let across = format!("/test?start={}&end={}", oldest + hour, oldest + 48 * hour);
+    let heard = frames().scan(&listen(&host, &across).body.read_exact(10_000));
+    assert!(heard.first == Some(10_000) && heard.is_continuous(), "{heard:?}");
+}
+
+#[test]
+fn a_span_of_an_empty_buffer_is_not_found() {
+    let host = Host::with_stream(json!({}));
+    let mut answer = get(&host, "/test?start=1000000000&end=1000003600", &[]);
+    assert_eq!((answer.status, answer.read_text()), (404, "the rewind buffer is empty\n".to_owned()));
 }

@@ -14,7 +14,7 @@ use crate::programs::{TITLE, decode, program, titled, wait_for_title};
 
 /// Waits for two seconds on `/test`, whose frames must be whole, and listens to them.
 #[track_caller]
-pub fn hear_two_seconds(host: &Host, directory: &TempDir) -> Heard {
+fn hear_two_seconds(host: &Host, directory: &TempDir) -> Heard {
     wait_for_buffer(host, "test", 2.5);
     tone::hear(&decode(directory, &pump_all(host)))
 }
@@ -60,29 +60,29 @@ impl Screen {
 }
 
 /// A room with a screen and a sound card.
-pub struct Studio {
-    pub directory: TempDir,
+struct Studio {
+    directory: TempDir,
     card: SoundCard,
     screen: Screen,
 }
 
 impl Studio {
     /// None when there is no screen to be had.
-    pub fn start() -> Option<Self> {
+    fn start() -> Option<Self> {
         let (directory, screen) = (TempDir::new().expect("a directory is made"), Screen::start()?);
         let card = SoundCard::start(directory.path());
         Some(Self { directory, card, screen })
     }
 
     /// What BUTT has logged so far.
-    pub fn log(&self) -> String {
+    fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("butt.log")).unwrap_or_default()
     }
 }
 
 /// BUTT, which sends what the card hears to `/test`, with the title that is in a file. `server` is 0 for SHOUTcast, 1 for
 /// Icecast.
-pub fn butt(studio: &Studio, host: &Host, server: u8, password: &str) -> Option<Command> {
+fn butt(studio: &Studio, host: &Host, server: u8, password: &str) -> Option<Command> {
     let Studio { directory, card, screen } = studio;
     let (mut command, address) = (program("butt")?, host.sources());
     let (song, log) = (directory.path().join("song.txt"), directory.path().join("butt.log"));
@@ -130,28 +130,31 @@ fn a_wrong_password_is_what_darkice_complains_of() {
 
 #[test]
 fn the_sound_and_the_title_of_butt_are_heard() {
-    let host = titled();
-    let Some(studio) = Studio::start() else { return };
-    let Some(command) = butt(&studio, &host, 1, PASSWORD) else { return };
-    let _encoder = Process::start_group(command);
-    assert_butt_heard(&studio, &host);
+    assert_butt_heard(&titled(), 1);
 }
 
-/// It reads the card's pipe in pieces of its own, so what it takes from there is loud, but no clean tone.
+/// Runs BUTT, with `server` as in [`butt`]. It reads the card's pipe in pieces of its own, so what it takes from there is loud, but no clean tone.
 #[track_caller]
-pub fn assert_butt_heard(studio: &Studio, host: &Host) {
+pub fn assert_butt_heard(host: &Host, server: u8) {
+    let Some(studio) = Studio::start() else { return };
+    let Some(command) = butt(&studio, host, server, PASSWORD) else { return };
+    let _encoder = Process::start_group(command);
     let heard = hear_two_seconds(host, &studio.directory);
     assert!(heard.seconds >= 2.0, "{heard:?}");
     wait_for_title(host);
 }
 
-/// It stays, with its complaint in its window and its log.
 #[test]
 fn a_wrong_password_is_what_butt_complains_of() {
-    let host = titled();
+    assert_butt_complains(&titled(), 1, "connect: invalid user/password!");
+}
+
+/// Runs BUTT with a wrong password. It stays, with its complaint in its window and its log.
+#[track_caller]
+pub fn assert_butt_complains(host: &Host, server: u8, complaint: &str) {
     let Some(studio) = Studio::start() else { return };
-    let Some(command) = butt(&studio, &host, 1, "wrong") else { return };
+    let Some(command) = butt(&studio, host, server, "wrong") else { return };
     let _encoder = Process::start_group(command);
-    eventually(DEADLINE, || studio.log().contains("connect: invalid user/password!").then_some(()));
-    assert_eq!(status(&host, "test")["rewind"]["buffer_length"], 0.0);
+    eventually(DEADLINE, || studio.log().contains(complaint).then_some(()));
+    assert_eq!(status(host, "test")["rewind"]["buffer_length"], 0.0);
 }

@@ -5,6 +5,8 @@ use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 
 use super::xml::Xml;
+use crate::admin::access::CROWDED;
+use crate::base::throttle::RETRY_AFTER_S;
 
 /// What no cache may keep, and since when.
 const NOT_KEPT: [(HeaderName, HeaderValue); 3] = [
@@ -58,6 +60,14 @@ pub fn unauthorized() -> Response {
     let mut response = answer(StatusCode::UNAUTHORIZED, "text/plain; charset=utf-8", text);
     let realm = HeaderValue::from_static("Basic realm=\"Icecast2 Server\"");
     response.headers_mut().insert(header::WWW_AUTHENTICATE, realm);
+    response
+}
+
+/// No password is looked at now.
+pub fn crowded() -> Response {
+    let text = format!("{CROWDED}\n");
+    let mut response = answer(StatusCode::TOO_MANY_REQUESTS, "text/plain; charset=utf-8", text);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
     response
 }
 

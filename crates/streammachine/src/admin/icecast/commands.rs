@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
+use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::response::Response;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use wire::metadata::{Dialect, MetadataRequest, clean};
-use wire::path::Query;
+use wire::path::{Query, encode_target};
 
 use super::answers::{Refused, outcome, text, xml};
 use super::stats::{self, OnAir};
@@ -13,6 +14,9 @@ use super::xml::Xml;
 use crate::admin::Admin;
 use crate::mount::{Mount, Sender};
 use crate::stream::Stream;
+
+/// What is escaped in a name or password of an address: all that is not unreserved (RFC 3986, 2.3).
+const IN_PASSWORD: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A request for a command.
 #[derive(Debug)]
@@ -45,6 +49,7 @@ pub async fn run(command: &str, request: &Request<'_>) -> Answer {
         "fallbacks" => request.fallbacks(),
         "updatemetadata" => request.metadata_form(),
         "metadata" => request.metadata().await,
+        "buildm3u" => request.build_m3u(),
         _ => Err(Refused::UnknownCommand),
     }
 }
@@ -183,6 +188,22 @@ impl Request<'_> {
         tracing::info!(mount = clean(path), "a title was set by request");
         let is_done = mount.set_metadata(Sender::default(), asked.metadata(mount.charset())).await;
         Ok(outcome("Metadata update successful", is_done))
+    }
+
+    /// A playlist with a listener's name and password in the address, each escaped: whatever they hold stays in there.
+    fn build_m3u(&self) -> Answer {
+        let stream = self.stream()?;
+        let [user, password] = ["username", "password"].map(|name| {
+            let value = self.query.get_bytes(name).ok_or(Refused::Missing)?;
+            Ok(percent_encode(value, IN_PASSWORD).to_string())
+        });
+        let base = super::base(self.admin, self.headers);
+        let path = encode_target(&format!("/{}", stream.key()), &[]);
+        let url = base.replacen("://", &format!("://{}:{}@", user?, password?), 1) + &path;
+        let mut response = text("audio/x-mpegurl", url + "\r\n");
+        let name = HeaderValue::from_static("attachment; filename=\"listen.m3u\"");
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, name);
+        Ok(response)
     }
 
     /// The mount of that name, else that of the stream of that name.

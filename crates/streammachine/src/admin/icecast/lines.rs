@@ -21,8 +21,9 @@ use wire::path::split_target;
 
 use super::stats::{OnAir, server_facts};
 use crate::admin::Admin;
-use crate::admin::access::Caller;
+use crate::admin::access::{CROWDED, Caller, Refusal};
 use crate::base::head::answer_and_close;
+use crate::base::throttle::RETRY_AFTER_S;
 
 /// Time between two looks at what has changed.
 const LOOK: Duration = Duration::from_secs(1);
@@ -36,28 +37,35 @@ const GLOBAL: &str = "global";
 /// Facts by scope and name.
 type Facts = BTreeMap<(String, &'static str), String>;
 
-/// Serves a client until it leaves.
-pub async fn serve(admin: &Arc<Admin>, mut socket: TcpStream, peer: SocketAddr, head: &Head) {
+/// Serves a client until it leaves. `host` is where the streams are, as the client knows the server.
+pub async fn serve(
+    admin: &Arc<Admin>,
+    mut socket: TcpStream,
+    peer: SocketAddr,
+    head: &Head,
+    host: Option<&str>,
+) {
     let caller = Caller {
         peer: peer.ip(),
         forwarded: ["forwarded", "x-forwarded-for", "x-real-ip"].iter().any(|it| head.header(it).is_some()),
+        forwarded_for: head.last_header("x-forwarded-for"),
         authorization: head.header("authorization"),
         host: head.header("host"),
         origin: head.header("origin"),
         reads: true,
     };
-    if admin.access.check(caller).is_err() {
-        if caller.authorization.is_some() {
-            admin.slow_down(peer.ip()).await;
-        }
-        return answer_and_close(socket, &unauthorized()).await;
+    match admin.check(caller).await {
+        Ok(()) => {}
+        Err(Refusal::Crowded) => return answer_and_close(socket, &crowded()).await,
+        Err(_) => return answer_and_close(socket, &unauthorized()).await,
     }
     let Ok(_place) = admin.followers.try_acquire() else {
         let text = b"HTTP/1.0 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
         return answer_and_close(socket, text).await;
     };
     let mount = split_target(&head.target).map(|(path, _)| path).unwrap_or_default();
-    let base = wire::host::public_base(|name| head.header(name), admin.behind_proxy, None);
+    let header = |name: &str| if name == "host" { host } else { head.header(name) };
+    let base = wire::host::public_base(header, admin.behind_proxy, None);
     let mut known = Facts::new();
     let mut out = "HTTP/1.0 200 OK\r\n\r\n".to_owned();
     loop {
@@ -126,6 +134,16 @@ fn unauthorized() -> Bytes {
     "HTTP/1.0 401 Authentication Required\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n\
      WWW-Authenticate: Basic realm=\"Icecast2 Server\"\r\nContent-Length: 26\r\n\r\nYou need to authenticate\r\n"
         .into()
+}
+
+fn crowded() -> Bytes {
+    let retry_after = format!("Retry-After: {RETRY_AFTER_S}\r\n");
+    let length = CROWDED.len() + 1;
+    format!(
+        "HTTP/1.0 429 Too Many Requests\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n\
+         {retry_after}Content-Length: {length}\r\n\r\n{CROWDED}\n"
+    )
+    .into()
 }
 
 #[cfg(test)]

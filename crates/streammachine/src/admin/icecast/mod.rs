@@ -20,7 +20,6 @@ use wire::path::Query;
 
 use crate::admin::access::{Caller, Refusal};
 use crate::admin::{Admin, api};
-use crate::base::net::PeerAddress;
 use answers::Refused;
 use stats::OnAir;
 
@@ -62,10 +61,9 @@ async fn command(State(admin): State<Arc<Admin>>, Path(command): Path<String>, r
     if request.method() != Method::GET && !is_read {
         return answers::refuse(Refused::UnknownRequest);
     }
-    let checked = check(&admin, &command, &request);
     let (parts, _) = request.into_parts();
-    if let Err(refusal) = checked {
-        return refuse(&admin, refusal, &parts).await;
+    if let Err(refusal) = check(&admin, &command, &parts).await {
+        return refuse(refusal);
     }
     let Ok(query) = Query::decode(parts.uri.query().unwrap_or_default()) else {
         return answers::refuse(Refused::UnknownRequest);
@@ -74,27 +72,21 @@ async fn command(State(admin): State<Arc<Admin>>, Path(command): Path<String>, r
     commands::run(&command, &request).await.unwrap_or_else(answers::refuse)
 }
 
-fn check(admin: &Admin, command: &str, request: &Request) -> Result<(), Refusal> {
+async fn check(admin: &Admin, command: &str, request: &Parts) -> Result<(), Refusal> {
     let changes = commands::changes(command);
     // These are changes by GET: a page elsewhere could make one with an image, and the browser would add the password.
-    let from_elsewhere = text(request.headers(), "sec-fetch-site")
+    let from_elsewhere = text(&request.headers, "sec-fetch-site")
         .is_some_and(|site| site == "cross-site" || site == "same-site");
     if changes && from_elsewhere {
         return Err(Refusal::ForeignOrigin);
     }
-    admin.access.check(Caller { reads: !changes, ..api::caller(request)? })
+    admin.check(Caller { reads: !changes, ..api::caller(request)? }).await
 }
 
-async fn refuse(admin: &Admin, refusal: Refusal, request: &Parts) -> Response {
+fn refuse(refusal: Refusal) -> Response {
     match refusal {
-        Refusal::Unauthorized => {
-            let peer = request.extensions.get::<PeerAddress>();
-            // The first request of most clients comes without a password; that is no guess.
-            if let (Some(peer), Some(_)) = (peer, text(&request.headers, "authorization")) {
-                admin.slow_down(peer.0.ip()).await;
-            }
-            answers::unauthorized()
-        }
+        Refusal::Unauthorized => answers::unauthorized(),
+        Refusal::Crowded => answers::crowded(),
         Refusal::NotLocal => answers::forbidden("without users these pages answer this machine only"),
         Refusal::ForeignOrigin => answers::forbidden("a page of another origin must not change anything"),
     }

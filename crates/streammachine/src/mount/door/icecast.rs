@@ -29,14 +29,15 @@ impl Door {
             SourceRequest::Source(source) => {
                 self.admit(socket, peer, &request.head, source, request.rest).await;
             }
-            SourceRequest::Metadata(_) | SourceRequest::MetadataForm => {
+            SourceRequest::Metadata(_) | SourceRequest::MetadataForm(_) => {
                 self.take_metadata(socket, peer, request).await;
             }
-            SourceRequest::Options => answer_and_close(socket, &answers::options()).await,
             SourceRequest::Poke => answer_and_close(socket, &answers::bad_request("no such request")).await,
-            SourceRequest::Other => {
+            other => {
                 if let Some(visitor) = self.reception.take(Visitor { socket, peer, request }) {
-                    answer_and_close(visitor.socket, &answers::not_for_listeners()).await;
+                    let is_probe = other == SourceRequest::Options;
+                    let answer = if is_probe { answers::options() } else { answers::not_for_listeners() };
+                    answer_and_close(visitor.socket, &answer).await;
                 }
             }
         }
@@ -69,6 +70,10 @@ impl Door {
             }
         };
         self.throttle.succeeded(peer.ip());
+        let announced = Announced::read(head.headers());
+        if let Some(foreign) = self.find_foreign(&asked, &announced, &admitted.mount) {
+            return answer_and_close(socket, &answers::unsupported(&foreign.to_string())).await;
+        }
         let Some(place) = self.find_place(&asked, &admitted.mount) else {
             return answer_and_close(socket, &answers::refusal(403, "too many sources connected", "")).await;
         };
@@ -85,7 +90,6 @@ impl Door {
             request::Body::Chunked => Body::Chunked(chunked::Decoder::default()),
         };
         let origin = Origin::Icecast { peer, agent };
-        let announced = Announced::read(head.headers());
         let source = Source::of_encoder(id, origin, dj, announced, self.clock.now().wall);
         self.read(socket, first, Guest { mount: admitted.mount, source, asked, place, body }).await;
     }

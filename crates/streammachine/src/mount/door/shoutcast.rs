@@ -66,10 +66,15 @@ impl Door {
             }
         };
         let pairs = || headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let announced = Announced::read(pairs());
+        if self.find_foreign(&asked.clone().headers(pairs()), &announced, &mount).is_some() {
+            // It was let in when it had not said so yet; the protocol has no words for this.
+            return answer_and_close(incoming.into_parts().0, b"").await;
+        }
         let agent = pairs().find(|(name, _)| name.eq_ignore_ascii_case("user-agent"));
         let agent = agent.map_or(String::new(), |(_, value)| value.to_owned());
         let origin = Origin::Shoutcast { peer, agent };
-        let source = Source::of_encoder(id, origin, dj, Announced::read(pairs()), self.clock.now().wall);
+        let source = Source::of_encoder(id, origin, dj, announced, self.clock.now().wall);
         let asked = asked.headers(pairs());
         let (socket, first) = incoming.into_parts();
         self.read(socket, first, Guest { mount, source, asked, place, body: Body::Identity }).await;

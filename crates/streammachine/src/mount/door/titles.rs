@@ -23,16 +23,16 @@ const FORM_BYTES_MAX: usize = 64 * 1024;
 const ADMIN: &str = "admin";
 
 impl Door {
-    /// Serves a request of metadata.
+    /// Serves a request of metadata. `peer` is whose wrong passwords are counted: behind a proxy not the proxy.
     pub async fn take_metadata(&self, mut socket: TcpStream, peer: SocketAddr, request: Request) {
         let answer = match classify(&request.head) {
             _ if is_foreign(&request.head) => {
                 answers::refusal(403, "Forbidden", "A page of another origin sets no titles.\n")
             }
             SourceRequest::Metadata(asked) => self.set_title(&request, &asked, peer).await,
-            SourceRequest::MetadataForm => {
+            SourceRequest::MetadataForm(dialect) => {
                 match head::read_body(&mut socket, &request, FORM_BYTES_MAX).await {
-                    Ok(body) => self.set_title_by_form(&request, &body, peer).await,
+                    Ok(body) => self.set_title_by_form(&request, dialect, &body, peer).await,
                     Err(failure) => refuse_body(&failure),
                 }
             }
@@ -41,8 +41,14 @@ impl Door {
         answer_and_close(socket, &answer).await;
     }
 
-    async fn set_title_by_form(&self, request: &Request, body: &[u8], peer: SocketAddr) -> Bytes {
-        match MetadataRequest::decode_form(&request.head.target, body, Dialect::Icecast) {
+    async fn set_title_by_form(
+        &self,
+        request: &Request,
+        dialect: Dialect,
+        body: &[u8],
+        peer: SocketAddr,
+    ) -> Bytes {
+        match MetadataRequest::decode_form(&request.head.target, body, dialect) {
             Ok(asked) => self.set_title(request, &asked, peer).await,
             Err(error) => answers::bad_request(&error.to_string()),
         }

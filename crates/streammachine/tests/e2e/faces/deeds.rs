@@ -3,6 +3,34 @@
 use super::*;
 
 #[test]
+fn a_playlist_with_a_password_is_built_and_no_line_can_be_slipped_in() {
+    let users = json!({"users": {"admin": HASH}, "admin": {"require_auth": true}});
+    let host = Host::start(merge(test_stream(json!({})), users));
+    let target = "/admin/buildm3u?mount=/test&username=jo%0d%0ahttp://evil/&password=a@b:c/%C3%A9%23%00";
+    let url =
+        format!("http://jo%0D%0Ahttp%3A%2F%2Fevil%2F:a%40b%3Ac%2F%C3%A9%23%00@{}/test\r\n", host.listeners());
+    for address in [host.listeners(), host.sources()] {
+        let mut answer = ListenerClient::get(address, target, &[ADMIN, CLOSE]);
+        assert_eq!((answer.status, answer.header("Content-Type")), (200, Some("audio/x-mpegurl")));
+        assert_eq!(answer.header("Cache-Control"), Some("no-cache, no-store"));
+        assert_eq!(answer.header("Content-Disposition"), Some("attachment; filename=\"listen.m3u\""));
+        assert_eq!(answer.read_text(), url);
+    }
+    for (query, reason) in [
+        ("mount=/none&username=a&password=b", "Source does not exist"),
+        ("username=a&password=b", "Unknown admin request"),
+        ("mount=/test&username=a", "Missing parameter"),
+        ("mount=/test&password=a", "Missing parameter"),
+    ] {
+        let mut answer = get(&host, &format!("/admin/buildm3u?{query}"), &[ADMIN]);
+        let text = answer.read_text();
+        assert!(answer.status == 400 && text.contains(reason), "{query}: {text}");
+    }
+    assert_eq!(get(&host, target, &[]).status, 401);
+    assert_eq!(get(&host, target, &[WRONG]).status, 401);
+}
+
+#[test]
 fn killclient_closes_exactly_that_listener_and_no_other_loses_a_byte() {
     let host = Host::with_stream(json!({"burst": 2}));
     let _source = on_air(&host, 4);
