@@ -1,6 +1,8 @@
 //! HTTP Live Streaming as text: what a request for a playlist asks, and the tags of playlists (RFC 8216 and its second
 //! edition). Which segments are listed is not decided here.
 
+pub mod daterange;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
