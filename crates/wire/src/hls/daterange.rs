@@ -36,12 +36,8 @@ pub fn write_date_range(out: &mut String, range: &DateRange<'_>) {
     if let Some(end) = range.end {
         let _ = write!(out, ",END-DATE=\"{end:.3}\"");
     }
-    let _ = writeln!(
-        out,
-        ",X-NAME=\"{}\",X-PROGRAM-ID=\"{}\"",
-        quotable(range.name),
-        quotable(range.program)
-    );
+    let _ =
+        writeln!(out, ",X-NAME=\"{}\",X-PROGRAM-ID=\"{}\"", quotable(range.name), quotable(range.program));
 }
 
 /// Text for a quoted string, which holds neither line breaks nor quotes.
