@@ -31,6 +31,6 @@ pub use fallback::Fallback;
 pub use findings::{ConfigError, Finding, Severity};
 pub use load::{Loaded, Sources, load, load_text};
 pub use mount::{MountConfig, Person};
-pub use schedule::{Days, PROGRAM_NAME_CHARS_MAX, ScheduleEntry};
+pub use schedule::{PROGRAM_NAME_CHARS_MAX, ScheduleEntry};
 pub use settings::Settings;
 pub use stream::{StationFacts, StreamConfig};
