@@ -33,4 +33,5 @@ pub use load::{Loaded, Sources, load, load_text};
 pub use mount::{MountConfig, Person};
 pub use schedule::{PROGRAM_NAME_CHARS_MAX, ScheduleEntry};
 pub use settings::Settings;
+pub use station::is_web_address;
 pub use stream::{StationFacts, StreamConfig};

@@ -7,9 +7,11 @@
 //! ```
 
 pub mod answer;
+mod dateranges;
 mod group;
 mod lines;
 mod playlist;
+mod program;
 mod segment;
 
 use std::collections::HashMap;

@@ -16,8 +16,10 @@ use rewind::{LATE_US, Segment, Span};
 use wire::hls::{Container, HlsQuery, MediaHead, SKIP_TARGETS, Shape};
 
 use crate::base::clock::{self, iso};
+use crate::hls::dateranges;
 use crate::hls::lines::{Lines, map_uri};
 use crate::stream::Stream;
+use crate::stream::programs::Listed;
 
 /// Fewer segments than this are no live playlist.
 const SEGMENTS_MIN: usize = 3;
@@ -98,6 +100,8 @@ struct Text {
     can_block: bool,
     skip: bool,
     start_us: Option<u64>,
+    /// Version of the programmes.
+    programs: u64,
 }
 
 /// Which segments are shown.
@@ -150,10 +154,11 @@ impl Playlists {
         rule: &Rule,
         now: Time,
     ) -> Result<Arc<Playlist>, Missing> {
+        let programs = stream.programs().list(now);
         let mut state = self.state(query.container).lock();
         state.follow(stream);
         let selected = state.select(query, rule, now)?;
-        Ok(state.text(&selected, query.skip, rule, stream.key()))
+        Ok(state.text(&selected, query.skip, rule, stream.key(), &programs))
     }
 
     /// Number of the newest segment.
@@ -241,7 +246,14 @@ impl State {
         Ok(Selected { range: from..end, is_closed: false, start: None, grows: false })
     }
 
-    fn text(&mut self, selected: &Selected, skip: bool, rule: &Rule, key: &str) -> Arc<Playlist> {
+    fn text(
+        &mut self,
+        selected: &Selected,
+        skip: bool,
+        rule: &Rule,
+        key: &str,
+        programs: &Listed,
+    ) -> Arc<Playlist> {
         let (lines, range) = (&self.lines, &selected.range);
         let shown = (lines.get(range.start), lines.get(range.end - 1));
         let (Some(first), Some(last)) = shown else { unreachable!("a selection is never empty") };
@@ -254,12 +266,13 @@ impl State {
             can_block: selected.grows,
             skip,
             start_us,
+            programs: programs.version,
         };
         if let Some(known) = self.texts.get(&text) {
             return Arc::clone(known);
         }
         let has_map = self.container == Container::Fmp4;
-        let playlist = Arc::new(render(lines, &text, range, rule, has_map.then_some(key)));
+        let playlist = Arc::new(render(lines, &text, range, rule, has_map.then_some(key), programs));
         if self.texts.len() >= TEXTS_MAX {
             self.texts.clear();
         }
@@ -273,7 +286,14 @@ fn header_value(text: &str) -> HeaderValue {
 }
 
 /// Writes a playlist; with the initialisation segment of its first one where `mapped` names the stream.
-fn render(lines: &Lines, text: &Text, range: &Range<usize>, rule: &Rule, mapped: Option<&str>) -> Playlist {
+fn render(
+    lines: &Lines,
+    text: &Text,
+    range: &Range<usize>,
+    rule: &Rule,
+    mapped: Option<&str>,
+    programs: &Listed,
+) -> Playlist {
     let (first, last) = (lines.get(range.start), lines.get(range.end - 1));
     let (Some(first), Some(last)) = (first, last) else { unreachable!("a selection is never empty") };
     // Segments of an earlier run may be longer than is set now.
@@ -297,6 +317,8 @@ fn render(lines: &Lines, text: &Text, range: &Range<usize>, rule: &Rule, mapped:
         start_us: text.start_us,
     };
     let mut out = head.encode();
+    let ranges = dateranges::lines(programs, first.time, last.end_time);
+    out.push_str(&ranges);
     let rest = lines.text(range.start + skipped..range.end);
     if let (Some(key), Some(next)) = (mapped, lines.get(range.start + skipped))
         && !lines.has_map(range.start + skipped)
@@ -310,7 +332,10 @@ fn render(lines: &Lines, text: &Text, range: &Range<usize>, rule: &Rule, mapped:
     let start_us = text.start_us.map_or(0, |start_us| start_us as i64);
     let Text { first: first_seq, end, end_position, .. } = text;
     let kind = u8::from(text.is_closed) + 2 * u8::from(text.can_block);
-    let etag = format!("{first_seq}-{end}-{end_position:x}-{kind}-{skipped}-{start_us}-{target_s}");
+    let etag = format!(
+        "{first_seq}-{end}-{end_position:x}-{kind}-{skipped}-{start_us}-{target_s}{}",
+        dateranges::tag(&ranges)
+    );
     Playlist {
         text: out.into(),
         etag: header_value(&format!("\"{etag}\"")),

@@ -19,7 +19,7 @@ use crate::base::cors::Header;
 use crate::base::net::PeerAddress;
 use crate::hls::answer::{Asked, answer};
 use crate::http::front::Port;
-use crate::http::{Answer, App, Ask, Short, pages};
+use crate::http::{Answer, App, Ask, Short, pages, programs};
 use crate::listener::body::{self, Cut};
 use crate::listener::roster::Who;
 
@@ -125,6 +125,9 @@ async fn other(State(app): State<Arc<App>>, Extension(cut): Extension<Cut>, requ
             range: text(headers, header::RANGE).filter(|_| !headers.contains_key(header::IF_RANGE)),
         };
         return audio(&app, app.decide(&stream, &ask), cut);
+    }
+    if let Some(response) = programs::answer(&app, &path, headers) {
+        return response;
     }
     let hls = Asked { path: &path, query: &query, method, headers };
     if let Some(response) = answer(&app.hls_context(), &hls).await {

@@ -198,6 +198,11 @@ impl Programs {
         }
     }
 
+    /// Zone of the stream's times of day.
+    pub fn zone(&self) -> TimeZone {
+        self.state.lock().rules.zone.clone()
+    }
+
     /// The programmes as they are at `now`.
     pub fn list(&self, now: Time) -> Arc<Listed> {
         let mut state = self.state.lock();
