@@ -66,6 +66,9 @@ impl Media {
                 "#EXT-X-SKIP" => {
                     media.skipped = value.strip_prefix("SKIPPED-SEGMENTS=").unwrap().parse().unwrap();
                 }
+                "#EXT-X-DATERANGE" => {
+                    assert!(media.segments.is_empty() && date.is_none(), "in the head: {text}")
+                }
                 "#EXT-X-DISCONTINUITY" => {
                     assert!(date.is_none() && !discontinuity, "in its place: {text}");
                     discontinuity = true;
