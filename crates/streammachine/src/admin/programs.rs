@@ -28,6 +28,8 @@ use crate::stream::programs::{Maker, Program, ProgramError};
 
 /// Longest id.
 const ID_BYTES_MAX: usize = 64;
+/// Most lines about one request.
+const ERRORS_MAX: usize = 20;
 /// What `program=` means something else by.
 const WORDS: [&str; 2] = ["current", "previous"];
 
@@ -179,7 +181,11 @@ fn apply(program: &mut Program, fields: &Map<String, Value>, now: Time, zone: &T
             "running" | "complete" | "links" | "made_by" => Ok(()),
             _ => Err("is unknown: use name, start, end, description, url or image".to_owned()),
         };
+        let name: String = name.chars().take(ID_BYTES_MAX).collect();
         errors.extend(result.err().map(|error| format!("{name}: {error}")));
+        if errors.len() == ERRORS_MAX {
+            break;
+        }
     }
     errors
 }
