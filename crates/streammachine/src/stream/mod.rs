@@ -136,7 +136,7 @@ impl Stream {
     }
 
     /// Its programmes.
-    pub fn programs(&self) -> &Programs {
+    pub fn programs(&self) -> &Arc<Programs> {
         &self.programs
     }
 

@@ -84,7 +84,7 @@ struct State {
 struct Keeper {
     path: PathBuf,
     /// Revision of what was written last; locked while it is written.
-    written: tokio::sync::Mutex<u64>,
+    written: Mutex<u64>,
     complaint: Seldom,
 }
 
@@ -184,7 +184,7 @@ impl Programs {
         timeline.scheduled_until = Some(now);
         let state =
             State { rules, timeline, next_start: now, titles: Titles::default(), listed: Arc::default() };
-        let file = path.map(|path| Keeper { path, written: 0.into(), complaint: Seldom::default() });
+        let file = path.map(|path| Keeper { path, written: Mutex::new(0), complaint: Seldom::default() });
         Arc::new(Programs { log, zone: zone.clone(), state: Mutex::new(state), file })
     }
 
@@ -294,9 +294,20 @@ impl Programs {
     }
 
     /// Writes them down, if they are to be kept and have changed since.
-    pub async fn save(&self) {
+    pub async fn save(self: &Arc<Self>) {
+        if self.file.is_none() {
+            return;
+        }
+        let programs = Arc::clone(self);
+        if let Err(error) = tokio::task::spawn_blocking(move || programs.write()).await {
+            tracing::error!(%error, "programmes were not written down");
+        }
+    }
+
+    /// Blocks for as long as the disk takes.
+    fn write(&self) {
         let Some(file) = &self.file else { return };
-        let mut written = file.written.lock().await;
+        let mut written = file.written.lock();
         let timeline = {
             let state = self.state.lock();
             if state.timeline.revision == *written {
@@ -304,10 +315,8 @@ impl Programs {
             }
             state.timeline.clone()
         };
-        let (revision, path) = (timeline.revision, file.path.clone());
-        let result = tokio::task::spawn_blocking(move || file::write(&path, &timeline)).await;
-        match result.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
-            Ok(()) => *written = revision,
+        match file::write(&file.path, &timeline) {
+            Ok(()) => *written = timeline.revision,
             Err(error) if file.complaint.ready() => {
                 let path = file.path.display();
                 tracing::error!(%path, %error, "programmes cannot be written down: a restart would lose them");

@@ -142,11 +142,11 @@ fn chromium_plays_mp3_and_aac() {
 /// Opens the player page with `script` in it and waits until its console says `expected`, and nothing else.
 #[track_caller]
 fn player_page(host: &Host, script: &str, expected: &str) {
-    let directory = TempDir::new().unwrap();
+    let directory = TempDir::new().expect("a directory");
     let extension = directory.path().join("extension");
-    fs::create_dir(&extension).unwrap();
-    fs::write(extension.join("manifest.json"), MANIFEST).unwrap();
-    fs::write(extension.join("press.js"), script).unwrap();
+    fs::create_dir(&extension).expect("a new directory takes files");
+    fs::write(extension.join("manifest.json"), MANIFEST).expect("a new directory takes files");
+    fs::write(extension.join("press.js"), script).expect("a new directory takes files");
     let options = [
         format!("--load-extension={}", extension.display()),
         "--disable-features=DisableLoadExtensionCommandLineSwitch".to_owned(),

@@ -32,7 +32,7 @@ fn middle(origin_us: i64, number: u32) -> f64 {
 }
 
 fn date(seconds: f64) -> String {
-    format!("{:.3}", jiff::Timestamp::from_microsecond((seconds * 1e6).round() as i64).unwrap())
+    format!("{:.3}", jiff::Timestamp::from_microsecond((seconds * 1e6).round() as i64).expect("an instant"))
 }
 
 #[track_caller]
@@ -144,6 +144,8 @@ fn a_playlist_has_the_programmes_of_its_time_as_date_ranges() {
     let lines = |target: &str| {
         let text = page(&host, target).1;
         Media::parse(&text);
+        let head = text.split("#EXT-X-PROGRAM-DATE-TIME").next().unwrap();
+        assert_eq!(head.matches("#EXT-X-DATERANGE").count(), text.matches("#EXT-X-DATERANGE").count());
         let ranges = text.lines().filter(|line| line.starts_with("#EXT-X-DATERANGE:"));
         let without_id = |line: &str| {
             let (id, rest) =
