@@ -24,7 +24,7 @@ use crate::base::clock::{self, iso};
 use crate::config::{PROGRAM_NAME_CHARS_MAX, is_web_address};
 use crate::listener::program::playlist_pairs;
 use crate::stream::Stream;
-use crate::stream::programs::{Maker, Program, ProgramError};
+use crate::stream::programs::{Maker, Program, ProgramError, TITLE_PREFIX};
 
 /// Longest id.
 const ID_BYTES_MAX: usize = 64;
@@ -195,11 +195,13 @@ fn parse_id(value: &Value) -> Result<String, String> {
         (1..=ID_BYTES_MAX).contains(&id.len())
             && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
             && !WORDS.contains(id)
+            && !id.starts_with(TITLE_PREFIX)
     };
     let id = value.as_str().filter(is_id).map(str::to_owned);
     id.ok_or_else(|| {
         format!(
-            "id: must be 1 to {ID_BYTES_MAX} letters, digits, dots, dashes and underscores, and not \"current\" or \"previous\""
+            "id: must be 1 to {ID_BYTES_MAX} letters, digits, dots, dashes and underscores, not \"current\" or \
+             \"previous\", and not begin with {TITLE_PREFIX:?}"
         )
     })
 }

@@ -9,6 +9,9 @@ use crate::base::clock::timestamp;
 use crate::stream::Stream;
 use crate::stream::programs::Program;
 
+/// A programme that has begun just now, before its first audio has come, starts so long before the live edge: a few frames.
+const NEWEST_US: i64 = 100_000;
+
 /// Why a listener is not given the programme it asks for: there is no such one, or none of its audio.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing(pub String);
@@ -19,12 +22,15 @@ pub fn resolve(stream: &Stream, query: ListenQuery, now: Time) -> Result<ListenQ
     let Some(wanted) = query.program.as_deref() else { return Ok(query) };
     let listed = stream.programs().list(now);
     let program = listed.find(wanted, now).ok_or_else(|| Missing(listed.missing(wanted)))?;
-    let start = Start::At(timestamp(program.start));
+    let edge = stream.log().edge().time;
     if query.pump.is_none() {
-        return Ok(ListenQuery { start, ..query });
+        // What comes after the edge would be live, with a burst of what was before the programme.
+        let newest = edge.plus_micros(-NEWEST_US);
+        let start = if query.strict { program.start } else { program.start.min(newest) };
+        return Ok(ListenQuery { start: Start::At(timestamp(start)), ..query });
     }
     // One that is still on goes as far as there is audio.
-    let edge = stream.log().edge().time;
+    let start = Start::At(timestamp(program.start));
     let end = program.end.map_or(edge, |end| end.min(edge));
     if end <= program.start {
         return Err(Missing(format!("nothing of {:?} is in the rewind buffer\n", program.name)));

@@ -25,6 +25,7 @@ use crate::config::{ScheduleEntry, StreamConfig};
 use schedule::occurrences;
 use timeline::Timeline;
 pub use timeline::{Maker, Misplaced, Program};
+pub use titles::TITLE_PREFIX;
 use titles::Titles;
 
 /// How far ahead of the clock a programme may start: clocks of playout systems differ a little. What comes later is for

@@ -89,6 +89,22 @@ fn a_programme_is_heard_from_its_first_frame() {
 }
 
 #[test]
+fn a_programme_that_begins_behind_the_live_edge_has_no_burst_of_what_was_before() {
+    let (host, origin_us) = past();
+    add(&host, &json!({"name": "Just now"}));
+    let last = count(SECONDS) - 1;
+    let response = listen(&host, "/test?program=current");
+    let start_us = content_start_us(&response);
+    let edge_us = frame_start_us(origin_us, last + 1);
+    assert!((edge_us - 150_000..edge_us).contains(&start_us), "{} µs before the edge", edge_us - start_us);
+    assert_eq!(get(&host, "/test?program=current&strict=1").status, 404);
+    assert_eq!(
+        page(&host, "/test?program=current&pump=1"),
+        (404, "nothing of \"Just now\" is in the rewind buffer\n".to_owned())
+    );
+}
+
+#[test]
 fn playlists_of_a_programme_are_those_of_its_instants() {
     let (host, origin_us) = past();
     let (start, end) = (middle(origin_us, 1000), middle(origin_us, 2000));
@@ -345,6 +361,7 @@ fn bad_input_is_refused_with_its_reasons_and_changes_nothing() {
         (json!({"name": long}), "name: must be a text of at most 200 characters"),
         (json!({"name": 5}), "name: must be a text of at most 200 characters"),
         (json!({"name": "B", "id": "current"}), "id: must be 1 to 64 letters"),
+        (json!({"name": "B", "id": "title-1"}), "id: must be 1 to 64 letters"),
         (json!({"name": "B", "id": "a/b"}), "id: must be 1 to 64 letters"),
         (json!({"name": "B", "id": "a"}), "id: another programme has it"),
         (json!({"name": "B", "start": "soon"}), "start: \"soon\" is no instant"),

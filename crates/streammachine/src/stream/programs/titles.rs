@@ -8,6 +8,9 @@ use rewind::{Log, MetaEntry, Position};
 use super::timeline::{Maker, PROGRAMS_MAX, Program};
 use crate::config::PROGRAM_NAME_CHARS_MAX;
 
+/// What the ids of programmes made from titles begin with, and no others.
+pub const TITLE_PREFIX: &str = "title-";
+
 /// The programmes that the titles of a log are.
 #[derive(Debug, Default)]
 pub(super) struct Titles {
@@ -57,7 +60,7 @@ fn programs(titles: &[(&str, Time)]) -> Vec<Program> {
             continue;
         }
         programs.push(Program {
-            id: format!("title-{}", start.0),
+            id: format!("{TITLE_PREFIX}{}", start.0),
             serial: start.0.unsigned_abs(),
             name,
             start: *start,
