@@ -17,6 +17,8 @@ audio.preload = "none";
 
 let streams = [];
 let stream = null;
+// The stream's programmes, latest first.
+let programs = [];
 // When the server was asked last, and what its clock is ahead of this one.
 let polledAt = 0;
 let aheadMs = 0;
@@ -209,6 +211,38 @@ function renderPicker() {
   byId("name").hidden = streams.length > 1;
 }
 
+// Only where they have changed: a click must not miss its button.
+function renderPrograms() {
+  const list = byId("program-list");
+  const text = JSON.stringify([stream.key, stream.zone, programs]);
+  if (list.dataset.shown === text) return;
+  list.dataset.shown = text;
+  list.replaceChildren(...programs.map(renderProgram));
+  byId("programs").hidden = !programs.length;
+}
+
+function renderProgram(program) {
+  const item = document.createElement("li");
+  const button = document.createElement("button");
+  const time = document.createElement("time");
+  const name = document.createElement("span");
+  button.type = "button";
+  time.className = "quiet";
+  time.dateTime = program.start;
+  const end = program.end ? formatTime(Date.parse(program.end), false) : "";
+  time.textContent = `${formatDate(Date.parse(program.start))} – ${end}`;
+  name.textContent = program.name;
+  if (program.running) item.setAttribute("aria-current", "true");
+  if (program.description) button.title = program.description;
+  button.append(time, name);
+  button.addEventListener("click", () => {
+    start(Date.parse(program.start));
+    if (!program.complete && Date.parse(program.start) < oldest()) say("Its beginning is not kept any more: playing what is there.");
+  });
+  item.append(button);
+  return item;
+}
+
 function showEmpty(title, text) {
   byId("empty-title").textContent = title;
   byId("empty-text").textContent = text;
@@ -226,11 +260,24 @@ async function poll() {
     polledAt = Date.now();
     if (list[0]?.now) aheadMs = Date.parse(list[0].now) - polledAt;
     take(list);
+    if (stream) pollPrograms(stream);
   } catch {
     if (stream) say("The server does not answer. Trying again…", "trouble");
     else showEmpty("The server does not answer", "This page tries again every few seconds.");
   }
   setTimeout(poll, POLL_MS);
+}
+
+async function pollPrograms(asked) {
+  try {
+    const response = await fetch(`${asked.url}/programs.json`);
+    const list = response.ok ? await response.json() : [];
+    if (stream?.key !== asked.key) return;
+    programs = list.reverse();
+    renderPrograms();
+  } catch {
+    // What was shown stays; that the server does not answer is said already.
+  }
 }
 
 function take(list) {
@@ -245,11 +292,13 @@ function take(list) {
   byId("player").hidden = byId("links").hidden = false;
   renderPicker();
   renderStream();
+  renderPrograms();
   render();
 }
 
 function leave() {
   stop();
+  programs = [];
   pausedAt = null;
   say("");
 }
@@ -297,6 +346,7 @@ byId("stream").addEventListener("change", (event) => {
   stream = streams.find((each) => each.key === event.target.value);
   history.replaceState(null, "", `#${encodeURIComponent(stream.key)}`);
   take(streams);
+  pollPrograms(stream);
 });
 for (const event of ["playing", "waiting", "pause"]) audio.addEventListener(event, render);
 for (const event of ["error", "ended"]) audio.addEventListener(event, () => play && retry());

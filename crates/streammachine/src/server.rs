@@ -202,7 +202,11 @@ async fn start_streams(
     clock: Clock,
 ) -> anyhow::Result<Arc<stream::registry::Registry>> {
     let streams = Arc::new(stream::registry::Registry::default());
-    let keeping = Keeping { dir: settings.rewind_dir.clone(), segment: settings.segment_duration };
+    let keeping = Keeping {
+        dir: settings.rewind_dir.clone(),
+        zone: settings.timezone.clone(),
+        segment: settings.segment_duration,
+    };
     for config in settings.streams.values() {
         let mount = mounts
             .find(config.mount_key())

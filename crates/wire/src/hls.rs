@@ -1,6 +1,7 @@
 //! HTTP Live Streaming as text: what a request for a playlist asks, and the tags of playlists (RFC 8216 and its second
 //! edition). Which segments are listed is not decided here.
 
+pub mod daterange;
 mod parts;
 mod path;
 

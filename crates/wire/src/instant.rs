@@ -1,7 +1,7 @@
 //! One grammar for instants, whatever output they are asked on.
 //!
-//! RFC 3339; unix seconds or milliseconds; `-3600`, seconds before now; `HH:MM[:SS]`, its most recent occurrence; a
-//! local date and time. The last two are in a zone, where daylight saving makes some local times ambiguous or missing:
+//! RFC 3339; unix seconds or milliseconds; `-3600`, seconds before now; `now`; `HH:MM[:SS]`, its most recent occurrence;
+//! a local date and time. The last two are in a zone, where daylight saving makes some local times ambiguous or missing:
 //! the first of two unless `fold` says the second; a missing one by the offset before the jump (RFC 5545, 3.3.5).
 //! Instants lie in the years 1970 to 9999.
 
@@ -33,7 +33,7 @@ pub struct InstantError(String);
 pub fn parse(text: &str, now: Timestamp, zone: &TimeZone, fold: bool) -> Result<Timestamp, InstantError> {
     let text = text.trim();
     parse_absolute(text)
-        .or_else(|| parse_before(text, now))
+        .or_else(|| if text == "now" { Some(now) } else { parse_before(text, now) })
         .or_else(|| parse_time_of_day(text, now, zone, fold))
         .or_else(|| text.parse().ok().and_then(|local| resolve(local, zone, fold)))
         .filter(|instant| *instant >= Timestamp::UNIX_EPOCH)
@@ -43,6 +43,16 @@ pub fn parse(text: &str, now: Timestamp, zone: &TimeZone, fold: bool) -> Result<
 /// True for a text that means the same instant tomorrow and in any zone.
 pub fn is_absolute(text: &str) -> bool {
     parse_absolute(text.trim()).is_some()
+}
+
+/// Unix seconds, with a fraction only where there is one: [`parse`] gives `instant` back, to the microsecond.
+pub fn encode(instant: Timestamp) -> String {
+    let micros = instant.as_microsecond();
+    let (seconds, fraction) = (micros.div_euclid(1_000_000), micros.rem_euclid(1_000_000));
+    match fraction {
+        0 => seconds.to_string(),
+        _ => format!("{seconds}.{fraction:06}").trim_end_matches('0').to_owned(),
+    }
 }
 
 fn parse_absolute(text: &str) -> Option<Timestamp> {
@@ -120,6 +130,7 @@ mod tests {
             ("1795424400000", "2026-11-23T09:00:00Z"),
             ("-3600", "2026-11-23T09:30:00Z"),
             ("-0.5", "2026-11-23T10:29:59.5Z"),
+            ("now", NOW),
             ("09:00", "2026-11-23T08:00:00Z"),
             ("09:00:30", "2026-11-23T08:00:30Z"),
             ("11:30", "2026-11-23T10:30:00Z"),
@@ -129,6 +140,21 @@ mod tests {
         ] {
             assert_eq!(berlin(text, NOW, false), at(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for (text, written) in [
+            (NOW, "1795429800"),
+            ("2026-11-23T10:30:00.5Z", "1795429800.5"),
+            ("2026-11-23T10:30:00.000001Z", "1795429800.000001"),
+            ("1970-01-01T00:00:00Z", "0"),
+        ] {
+            assert_eq!(encode(at(text)), written);
+            assert!(is_absolute(written));
+            assert_eq!(berlin(written, NOW, false), at(text));
+        }
+        assert!(!is_absolute("now"));
     }
 
     #[test]

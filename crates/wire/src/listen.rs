@@ -13,6 +13,9 @@ use crate::playlist;
 /// Longest distance or span that is asked for; longer ones are this long.
 const SECONDS_MAX: f64 = 10.0 * 366.0 * 86_400.0;
 
+/// Parameters that say in another way where to start or end.
+const NOT_WITH_PROGRAM: [&str; 5] = ["start", "end", "duration", "offset", "delay"];
+
 /// What a path of the listener port names, without knowing which streams there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListenPath {
@@ -90,6 +93,8 @@ pub struct ListenQuery {
     pub end: Option<Timestamp>,
     /// A span in place of these.
     pub pump: Option<Pump>,
+    /// A programme in place of these: its start, or with `pump` all of it. Which it is, the stream knows.
+    pub program: Option<String>,
     /// Whether an instant that is not there is an error rather than the nearest that is.
     pub strict: bool,
     /// `session_id`: what the listener calls its session.
@@ -126,6 +131,12 @@ pub enum QueryError {
     /// An end without a start.
     #[error("end and duration need a start")]
     EndWithoutStart,
+    /// A programme and another place to start or end.
+    #[error("program says where to start: {name} contradicts it")]
+    ProgramAnd {
+        /// The other parameter.
+        name: &'static str,
+    },
 }
 
 impl ListenQuery {
@@ -140,6 +151,12 @@ impl ListenQuery {
         let zone = given_zone.as_ref().unwrap_or(zone);
         let fold = query.get("fold") == Some("1");
         let instant = |name| parse_instant(query, name, now, zone, fold);
+        let program = query.get("program").map(str::to_owned);
+        if program.is_some()
+            && let Some(name) = NOT_WITH_PROGRAM.into_iter().find(|name| query.get(name).is_some())
+        {
+            return Err(QueryError::ProgramAnd { name });
+        }
         let start = match (instant("start")?, lenient(query, "offset"), strict_seconds(query, "delay")?) {
             (Some(at), ..) => Start::At(at),
             (None, Some(offset), _) => Start::Offset(offset),
@@ -151,7 +168,7 @@ impl ListenQuery {
         let pump = length.map(|length| Pump { length, from: lenient(query, "from") });
         let (strict, preskip) = (query.get("strict") == Some("1"), query.get("preskip") == Some("1"));
         let (session_id, ua) = (label(query, "session_id"), label(query, "ua"));
-        Ok(ListenQuery { start, end, pump, strict, session_id, ua, preskip })
+        Ok(ListenQuery { start, end, pump, program, strict, session_id, ua, preskip })
     }
 }
 
@@ -323,6 +340,9 @@ mod tests {
             ("duration=60&offset=60", QueryError::EndWithoutStart),
             ("start=09:00&tz=Mars/Base", QueryError::Zone),
             ("tz=", QueryError::Zone),
+            ("program=news&start=09:00", QueryError::ProgramAnd { name: "start" }),
+            ("offset=x&program=news", QueryError::ProgramAnd { name: "offset" }),
+            ("program=news&duration=60", QueryError::ProgramAnd { name: "duration" }),
         ] {
             assert_eq!(decode(text), Err(error), "{text}");
         }
@@ -334,6 +354,15 @@ mod tests {
             assert!(decode(text).unwrap_err().to_string().starts_with(reason), "{text}");
         }
         assert_eq!(seconds("delay").to_string(), "delay must be a number of seconds, 0 or more");
+    }
+
+    #[test]
+    fn a_programme_is_named_in_place_of_a_start() {
+        let query = decode("program=Morning+News&pump=1").unwrap();
+        assert_eq!((query.program.as_deref(), query.start), (Some("Morning News"), Start::Live));
+        assert!(query.pump.is_some());
+        assert_eq!(decode("program=").unwrap().program.as_deref(), Some(""));
+        assert_eq!(decode("start=09:00").unwrap().program, None);
     }
 
     #[test]

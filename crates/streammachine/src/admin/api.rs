@@ -19,7 +19,7 @@ use wire::icy::Metadata;
 use wire::metadata::clean;
 
 use crate::admin::access::{CROWDED, Caller, Refusal};
-use crate::admin::{Admin, connections, show};
+use crate::admin::{Admin, connections, programs, show};
 use crate::base::net::PeerAddress;
 use crate::base::throttle::RETRY_AFTER_S;
 use crate::mount::Mount;
@@ -36,6 +36,11 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/streams/{key}/config", get(stream_config).put(put_stream_config))
         .route("/streams/{key}/metadata", post(put_metadata))
         .route("/streams/{key}/rewind", get(dump).put(load).delete(clear).layer(DefaultBodyLimit::disable()))
+        .route("/streams/{key}/programs", get(programs::list).post(programs::add))
+        .route(
+            "/streams/{key}/programs/{id}",
+            get(programs::one).patch(programs::change).delete(programs::remove),
+        )
         .route("/sources", get(mounts))
         .route("/sources/{key}", get(mount))
         .route("/sources/{key}/config", get(mount_config).put(put_mount_config))
@@ -66,7 +71,7 @@ async fn guard(State(admin): State<Arc<Admin>>, request: Request, next: Next) ->
 
 fn preflight() -> Response {
     let headers = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, DELETE, OPTIONS"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, PUT, PATCH, DELETE, OPTIONS"),
         (header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type"),
     ];
     (headers, StatusCode::OK).into_response()
@@ -120,14 +125,14 @@ fn refuse(refusal: Refusal) -> Response {
 }
 
 /// An error in the form of RFC 9457.
-fn problem(status: StatusCode, detail: &str) -> Response {
+pub(super) fn problem(status: StatusCode, detail: &str) -> Response {
     let title = status.canonical_reason().unwrap_or("Error");
     let body = json!({ "status": status.as_u16(), "title": title, "detail": detail });
     ([(header::CONTENT_TYPE, "application/problem+json")], (status, body.to_string())).into_response()
 }
 
 /// An error of input, in the original's form.
-fn invalid(errors: &[String]) -> Response {
+pub(super) fn invalid(errors: &[String]) -> Response {
     let body = json!({ "message": "Validation Failed", "errors": errors });
     (StatusCode::UNPROCESSABLE_ENTITY, Json(body)).into_response()
 }
@@ -136,7 +141,7 @@ fn stuck() -> Response {
     problem(StatusCode::SERVICE_UNAVAILABLE, "the stream cannot keep up with its disk; try again")
 }
 
-fn find(admin: &Admin, key: &str) -> Result<Arc<Stream>, Response> {
+pub(super) fn find(admin: &Admin, key: &str) -> Result<Arc<Stream>, Response> {
     admin.streams.find(key).ok_or_else(|| (StatusCode::NOT_FOUND, "Invalid stream.\n").into_response())
 }
 
@@ -144,7 +149,7 @@ fn find_mount(admin: &Admin, key: &str) -> Result<Arc<Mount>, Response> {
     admin.mounts.find(key).ok_or_else(|| (StatusCode::NOT_FOUND, "Invalid source mount.\n").into_response())
 }
 
-type Answer = Result<Response, Response>;
+pub(super) type Answer = Result<Response, Response>;
 
 async fn streams(State(admin): State<Arc<Admin>>) -> Json<Vec<Value>> {
     Json(admin.streams.all().iter().map(|stream| show::stream(&admin, stream)).collect())
@@ -284,7 +289,7 @@ async fn config(State(admin): State<Arc<Admin>>) -> Json<Value> {
 }
 
 /// The fields of a body: JSON, or a form where its type says so.
-fn fields(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, Response> {
+pub(super) fn fields(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, Response> {
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     if media_type.starts_with("application/x-www-form-urlencoded") {
         let text = std::str::from_utf8(body)

@@ -5,6 +5,7 @@ pub mod api;
 mod connections;
 pub mod icecast;
 pub mod password;
+pub mod programs;
 mod show;
 
 use std::net::IpAddr;

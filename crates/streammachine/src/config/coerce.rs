@@ -9,7 +9,7 @@ use serde_json::{Number, Value, json};
 use wire::text::Charset;
 
 use super::fallback::Fallback;
-use super::station;
+use super::{schedule, station};
 
 /// Longest text of a setting, in characters.
 const TEXT_CHARS_MAX: usize = 1000;
@@ -81,6 +81,8 @@ pub enum Kind {
     Subdivision,
     /// A list of languages.
     Languages,
+    /// A list of programmes that come again.
+    Schedule,
     /// Whatever it is; never shown, as it may hold secrets.
     Anything,
 }
@@ -90,6 +92,9 @@ impl Kind {
     pub fn coerce(&self, value: &Value) -> Result<Value, String> {
         if value.is_null() {
             return Ok(Value::Null);
+        }
+        if *self == Kind::Schedule {
+            return schedule::coerce(value);
         }
         self.accept(value).ok_or_else(|| format!("expected {}, found {}", self.expected(), self.found(value)))
     }
@@ -174,13 +179,14 @@ impl Kind {
             Kind::Country => "a country as two letters of ISO 3166-1, such as \"DE\"".into(),
             Kind::Subdivision => "a part of a country by ISO 3166-2, such as \"DE-BE\"".into(),
             Kind::Languages => "a list of at most 20 languages by ISO 639, such as [\"de\", \"en\"]".into(),
+            Kind::Schedule => schedule::EXPECTED.into(),
             Kind::Anything => "any value".into(),
         }
     }
 
     /// True for what holds several values.
     pub fn is_list(&self) -> bool {
-        matches!(self, Kind::Patterns | Kind::WebAddresses | Kind::Languages)
+        matches!(self, Kind::Patterns | Kind::WebAddresses | Kind::Languages | Kind::Schedule)
     }
 
     fn found(&self, value: &Value) -> String {

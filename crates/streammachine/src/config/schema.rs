@@ -82,6 +82,7 @@ fn shape(kind: &Kind) -> Map<String, Value> {
         Kind::Patterns | Kind::WebAddresses | Kind::Languages => {
             json!({ "type": ["array", "boolean", "null"], "items": { "type": "string" } })
         }
+        Kind::Schedule => json!({ "type": ["array", "boolean", "null"], "items": { "type": "object" } }),
         Kind::Origin => json!({ "type": ["string", "boolean", "null"] }),
         Kind::Anything => json!({}),
         Kind::Text

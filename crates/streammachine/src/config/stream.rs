@@ -12,6 +12,7 @@ use wire::text::Charset;
 
 use super::fallback::Fallback;
 use super::patch;
+use super::schedule::ScheduleEntry;
 use super::values;
 
 /// Bytes a second of the densest format, MPEG layer II or III at 384 kbit/s rounded up.
@@ -102,6 +103,10 @@ pub struct StreamConfig {
     /// Zone of its clock times; none is the server's.
     #[serde(with = "jiff::fmt::serde::tz::optional")]
     pub timezone: Option<TimeZone>,
+    /// Programmes that come again.
+    pub schedule: Vec<ScheduleEntry>,
+    /// Whether each title is a programme of its own.
+    pub programs_from_metadata: bool,
     /// Also served at `/`.
     pub root_route: bool,
     /// Group of streams that it is a variant of.
@@ -222,7 +227,7 @@ mod tests {
                 "meta_interval": 32768, "max_buffer": 4194304, "host": null, "listen_url": null,
                 "public": false, "directories": [], "index_metadata": false, "do_not_index": false,
                 "main_stream_url": null, "logo_url": null, "country_code": null, "country_subdivision_code": null,
-                "language_codes": [], "timezone": null, "root_route": false,
+                "language_codes": [], "timezone": null, "schedule": [], "programs_from_metadata": false, "root_route": false,
                 "monitored": false, "group": null, "bandwidth": 0, "codec": null, "ffmpeg_args": null, "preroll": "",
                 "preroll_key": "", "transcoder": "", "stream_key": null, "impression_delay": 5000,
                 "log_interval": 30000, "log_minutes": true
@@ -235,6 +240,7 @@ mod tests {
         let all = json!({
             "name": "N", "burst": 2.5, "source_password": "pw", "fallback": "http://radio.example/live",
             "acceptSourceMeta": false, "timezone": "Europe/Berlin", "charset": "koi8-r", "preroll": "http://ads.example", "bytes_max": 2_000_000,
+            "schedule": [{"name": "Night", "days": "fri-sun", "start": "22:00", "end": "02:00"}],
         });
         let config = StreamConfig::with_key("test").merge(&patch(all)).unwrap();
         assert_eq!(config.merge(&patch(config.to_json())), Ok(config));

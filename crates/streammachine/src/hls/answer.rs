@@ -23,7 +23,7 @@ use crate::hls::hold::{self, Reload};
 use crate::hls::lines::extension;
 use crate::hls::playlist::{Extras, Playlist, lists_parts};
 use crate::hls::segment::SegmentBody;
-use crate::hls::{Hls, group, parts};
+use crate::hls::{Hls, group, parts, program};
 use crate::stream::Stream;
 use crate::stream::registry::Registry;
 
@@ -77,7 +77,11 @@ impl Asked<'_> {
 
 /// The answer, if the path is one of HTTP Live Streaming and its stream exists.
 pub async fn answer(context: &Context<'_>, asked: &Asked<'_>) -> Option<Response> {
-    match HlsPath::decode(asked.path)? {
+    let path = HlsPath::decode(asked.path)?;
+    if let Some(response) = program::redirect(context, asked, &path) {
+        return Some(response);
+    }
+    match path {
         HlsPath::Media(key) => {
             let stream = context.streams.find(&key)?;
             Some(match decode(context, asked, Some(&stream)) {

@@ -8,11 +8,13 @@
 //! ```
 
 pub mod answer;
+mod dateranges;
 mod group;
 mod hold;
 mod lines;
 mod parts;
 mod playlist;
+mod program;
 mod segment;
 
 use std::collections::HashMap;

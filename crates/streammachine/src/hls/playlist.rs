@@ -16,9 +16,11 @@ use rewind::{LATE_US, Segment, Span};
 use wire::hls::{Container, HlsQuery, MediaHead, Report, SKIP_TARGETS, Shape, write_report};
 
 use crate::base::clock::{self, iso};
+use crate::hls::dateranges;
 use crate::hls::lines::{Lines, map_uri};
 use crate::hls::parts::{self, Progress};
 use crate::stream::Stream;
+use crate::stream::programs::Listed;
 
 /// Fewer segments than this are no live playlist.
 const SEGMENTS_MIN: usize = 3;
@@ -115,6 +117,8 @@ struct Text {
     /// Parts of the segment that grows, if parts are listed.
     growing_parts: Option<u64>,
     reports: Vec<Report>,
+    /// Version of the programmes.
+    programs: u64,
 }
 
 /// Which segments are shown.
@@ -168,11 +172,12 @@ impl Playlists {
         extras: Extras,
         now: Time,
     ) -> Result<Arc<Playlist>, Missing> {
+        let programs = stream.programs().list(now);
         let mut state = self.state(query.container).lock();
         state.follow(stream);
         let selected = state.select(query, rule, now)?;
-        let text = state.key(&selected, query, extras);
-        Ok(state.text(text, &selected.range, stream.key()))
+        let text = state.key(&selected, query, extras, &programs);
+        Ok(state.text(text, &selected.range, stream.key(), &programs))
     }
 
     /// How far those in `container` are; none while there is no audio.
@@ -276,7 +281,7 @@ impl State {
     }
 
     /// What the text of `selected` depends on.
-    fn key(&self, selected: &Selected, query: &HlsQuery, extras: Extras) -> Text {
+    fn key(&self, selected: &Selected, query: &HlsQuery, extras: Extras, programs: &Listed) -> Text {
         let (lines, range) = (&self.lines, &selected.range);
         let shown = (lines.get(range.start), lines.get(range.end - 1));
         let (Some(first), Some(last)) = shown else { unreachable!("a selection is never empty") };
@@ -291,14 +296,15 @@ impl State {
             start_us: selected.start.map(|start| start.micros_since(first.time).max(0) as u64),
             growing_parts,
             reports: extras.reports,
+            programs: programs.version,
         }
     }
 
-    fn text(&mut self, text: Text, range: &Range<usize>, key: &str) -> Arc<Playlist> {
+    fn text(&mut self, text: Text, range: &Range<usize>, key: &str, programs: &Listed) -> Arc<Playlist> {
         if let Some(known) = self.texts.get(&text) {
             return Arc::clone(known);
         }
-        let playlist = Arc::new(self.render(&text, range, key));
+        let playlist = Arc::new(self.render(&text, range, key, programs));
         self.texts_bytes += playlist.text.len();
         if self.texts_bytes > TEXTS_BYTES_MAX {
             self.texts.clear();
@@ -309,7 +315,7 @@ impl State {
     }
 
     /// Writes a playlist of the stream `key`.
-    fn render(&self, text: &Text, range: &Range<usize>, key: &str) -> Playlist {
+    fn render(&self, text: &Text, range: &Range<usize>, key: &str, programs: &Listed) -> Playlist {
         let lines = &self.lines;
         let (first, last) = (lines.get(range.start), lines.get(range.end - 1));
         let (Some(first), Some(last)) = (first, last) else { unreachable!("a selection is never empty") };
@@ -330,6 +336,8 @@ impl State {
             start_us: text.start_us,
         };
         let mut out = head.encode();
+        let ranges = dateranges::lines(programs, first.time, last.end_time);
+        out.push_str(&ranges);
         let shown = range.start + skipped..range.end;
         if let (Container::Fmp4, Some(next)) = (self.container, lines.get(shown.start))
             && !lines.has_map(shown.start)
@@ -344,7 +352,7 @@ impl State {
         if text.is_closed {
             out.push_str("#EXT-X-ENDLIST\n");
         }
-        let etag = text.etag(skipped, target_s);
+        let etag = text.etag(skipped, target_s) + &dateranges::tag(&ranges);
         let start_us = text.start_us.map_or(0, |start_us| start_us as i64);
         Playlist {
             text: out.into(),
@@ -432,8 +440,9 @@ mod tests {
         let query = HlsQuery::decode(&query, jiff::Timestamp::MAX, &jiff::tz::TimeZone::UTC).unwrap();
         let rule = Rule { target: state.target, window: None };
         let selected = state.select(&query, &rule, START).unwrap();
-        let text = state.key(&selected, &query, Extras::default());
-        state.text(text, &selected.range, "test")
+        let (text, none) =
+            (state.key(&selected, &query, Extras::default(), &Listed::default()), Listed::default());
+        state.text(text, &selected.range, "test", &none)
     }
 
     #[test]

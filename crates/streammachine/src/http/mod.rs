@@ -6,6 +6,7 @@
 pub mod front;
 mod io;
 mod pages;
+mod programs;
 mod router;
 pub mod sources;
 
@@ -27,7 +28,7 @@ use crate::hls::{self, Hls};
 use crate::listener::delivery::Delivery;
 use crate::listener::opening::{Opened, Refused, open};
 use crate::listener::roster::{Roster, Who};
-use crate::listener::{Audience, Hearing, Seat, answer};
+use crate::listener::{Audience, Hearing, Seat, answer, program};
 use crate::mount::door::Door;
 use crate::stream::Stream;
 use crate::stream::registry::Registry;
@@ -198,13 +199,15 @@ impl App {
         let (path, query) = split_target(ask.target).map_err(|error| bad(error.to_string()))?;
         let config = stream.config();
         let zone = config.timezone.as_ref().unwrap_or(&self.zone);
-        let now = clock::timestamp(self.clock.now().wall);
+        let wall = self.clock.now().wall;
+        let now = clock::timestamp(wall);
         let asked = ListenQuery::decode(&query, now, zone).map_err(|error| bad(error.to_string()))?;
         if let Some(canonical) = canonical_target(&path, &query, &asked) {
             let text = format!("The audio of that instant is at {canonical}\n");
             let headers = [("location", canonical), ("cache-control", "no-store".to_owned())];
             return Err(Short::new(302, text).with(headers));
         }
+        let asked = program::resolve(stream, asked, wall).map_err(|missing| Short::new(404, missing.0))?;
         let icy = ask.icy.is_some_and(|value| value.trim() == "1");
         let mut opened = open(stream, &asked, icy, &self.clock).map_err(refusal)?;
         if !ask.head_only {

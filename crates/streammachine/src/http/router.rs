@@ -21,7 +21,7 @@ use crate::base::cors::Header;
 use crate::base::net::PeerAddress;
 use crate::hls::answer::{Asked, answer};
 use crate::http::front::Port;
-use crate::http::{Answer, App, Ask, Short, pages};
+use crate::http::{Answer, App, Ask, Short, pages, programs};
 use crate::listener::body::{self, Cut};
 use crate::listener::roster::Who;
 
@@ -138,6 +138,9 @@ async fn other(State(app): State<Arc<App>>, Extension(cut): Extension<Cut>, requ
             range: text(headers, header::RANGE).filter(|_| !headers.contains_key(header::IF_RANGE)),
         };
         return audio(&app, app.decide(&stream, &ask), cut);
+    }
+    if let Some(response) = programs::answer(&app, &path, headers) {
+        return response;
     }
     if let Some(response) = icecast::public(&app.admin, &path, &query, headers) {
         return response;

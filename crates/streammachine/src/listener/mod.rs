@@ -6,6 +6,7 @@ pub mod body;
 mod count;
 pub mod delivery;
 pub mod opening;
+pub mod program;
 pub mod roster;
 
 use std::sync::Arc;

@@ -101,7 +101,10 @@ pub fn open(stream: &Arc<Stream>, query: &ListenQuery, icy: bool, clock: &Clock)
     Ok(Opened {
         content_length: feed.content_length(),
         // Between two instants of the past there is always the same, as long as it is kept.
-        has_parts: request.pace == Pace::Unpaced && query.pump.is_none() && feed.clamped().is_none(),
+        has_parts: request.pace == Pace::Unpaced
+            && query.pump.is_none()
+            && query.program.is_none()
+            && feed.clamped().is_none(),
         part: None,
         // An empty `pump` is answered as the original does; a span from instant to instant never gets here empty.
         content_start: feed.first().filter(|_| feed.content_length() != Some(0)),

@@ -3,6 +3,7 @@
 //! A stream taps a mount; its own thread cuts what it hears into chunks and writes them into the log. Readers take
 //! from the log without asking the stream. A stream does not know who reads it; it is only told how many they are.
 
+pub mod programs;
 mod recorder;
 pub mod registry;
 mod station;
@@ -22,8 +23,10 @@ use wire::icy::Metadata;
 
 use crate::base::clock::Clock;
 use crate::base::seldom::Seldom;
+use crate::base::task;
 use crate::config::StreamConfig;
 use crate::mount::{Event, Mount};
+use programs::Programs;
 use recorder::{Input, Recorder};
 
 /// What may wait for a stream's thread: half a minute of frames. One that takes longer is stuck in its disk; audio is
@@ -35,6 +38,8 @@ const QUEUE_MAX: usize = 1024;
 pub struct Keeping {
     /// Directory of all logs; in memory without one.
     pub dir: Option<std::path::PathBuf>,
+    /// Zone of streams without one.
+    pub zone: jiff::tz::TimeZone,
     /// Segment duration of HTTP Live Streaming; chunks are cut at its multiples.
     pub segment: std::time::Duration,
 }
@@ -46,6 +51,8 @@ pub struct Stream {
     id: Uuid,
     config: RwLock<Arc<StreamConfig>>,
     log: Arc<Log>,
+    programs: Arc<Programs>,
+    clock: Clock,
     mount: Arc<Mount>,
     inbox: SyncSender<Input>,
     listeners: AtomicUsize,
@@ -75,6 +82,10 @@ impl Stream {
             clock.now().wall,
         )?;
         let (inbox, inputs) = sync_channel(QUEUE_MAX);
+        let dir = keeping.dir.as_ref().map(|dir| dir.join(&config.key));
+        let programs =
+            Programs::open(&config, &keeping.zone, Arc::clone(&log), dir.as_deref(), clock.now().wall);
+        task::spawn("programs", Programs::keep(Arc::downgrade(&programs), clock));
         let grew = Arc::new(Notify::new());
         let recorder = Recorder::new(writer, &config, keeping.segment, clock, Arc::clone(&grew));
         let name = format!("stream-{}", config.key);
@@ -87,6 +98,8 @@ impl Stream {
             id: Uuid::new_v4(),
             config: RwLock::new(Arc::new(config)),
             log,
+            programs,
+            clock,
             mount: Arc::clone(&mount),
             inbox,
             listeners: AtomicUsize::new(0),
@@ -121,6 +134,11 @@ impl Stream {
     /// Its rewind buffer.
     pub fn log(&self) -> &Arc<Log> {
         &self.log
+    }
+
+    /// Its programmes.
+    pub fn programs(&self) -> &Arc<Programs> {
+        &self.programs
     }
 
     /// Where its audio comes from.
@@ -185,6 +203,7 @@ impl Stream {
     pub fn set_config(&self, config: StreamConfig) -> bool {
         let kept = Input::Keep { keep: config.seconds, bytes_max: config.bytes_max() };
         let title = Input::DefaultMetadata(recorder::default_metadata(&config));
+        self.programs.set_config(&config, self.clock.now().wall);
         *self.config.write() = Arc::new(config);
         self.inbox.try_send(kept).is_ok() && self.inbox.try_send(title).is_ok()
     }
@@ -202,6 +221,7 @@ impl Stream {
     /// Writes what is held into the log: the server is about to end.
     pub async fn finish(&self) {
         self.ask(Input::Finish).await;
+        self.programs.save().await;
     }
 
     async fn ask<T>(&self, input: impl FnOnce(oneshot::Sender<T>) -> Input) -> Option<T> {

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use testkit::process::Process;
 use testkit::wait::{DEADLINE, eventually};
 
-use crate::harness::{Host, PASSWORD, on_air, wait_for_buffer};
+use crate::harness::{Host, PASSWORD, api, on_air, wait_for_buffer};
 use crate::programs::{TITLE, aac_frames, ffmpeg, required, two_streams, write_audio};
 
 /// Switches of a Chromium without a screen, a sandbox, calls home and questions; the console goes to standard error.
@@ -82,6 +82,23 @@ const watch = setInterval(() => {
   console.log(`played ${element("behind").textContent}: ${element("name").textContent}, ${element("title").textContent}`);
 }, 50);
 "#;
+/// Presses the older of two programmes, and tells where what is heard comes from.
+const PRESS_PROGRAM: &str = r#"
+const watch = setInterval(() => {
+  const buttons = [...document.querySelectorAll("ol#program-list button")];
+  const play = document.getElementById("play");
+  if (buttons.length < 2 || play.disabled) return;
+  if (play.dataset.state === "stopped") return buttons[1].click();
+  if (play.dataset.state !== "playing") return;
+  clearInterval(watch);
+  const name = (button) => button.querySelector("span").textContent;
+  const start = Date.parse(buttons[1].querySelector("time").dateTime);
+  const [minutes, seconds] = document.getElementById("clock").textContent.split(":").slice(1).map(Number);
+  const heard = (minutes * 60 + seconds - start / 1000 % 3600 + 3600) % 3600;
+  const place = heard < 10 || heard > 3598 ? "the start of" : `${heard} s behind`;
+  console.log(`heard ${buttons.map(name).join(", ")}: from ${place} ${name(buttons[1])}`);
+}, 50);
+"#;
 
 /// Opens `page` and waits until its console says all of `expected`; `failed` there is the end.
 #[track_caller]
@@ -122,21 +139,39 @@ fn chromium_plays_mp3_and_aac() {
     chromium(&directory, &[], &format!("file://{}", page.display()), &["played /test", "played /aac"]);
 }
 
-#[test]
-fn the_player_page_plays_in_chromium_without_a_complaint() {
-    let directory = TempDir::new().unwrap();
-    let host = Host::with_stream(json!({"root_route": true, "name": "Rädio", "metaTitle": TITLE}));
-    let _source = on_air(&host, 5);
+/// Opens the player page with `script` in it and waits until its console says `expected`, and nothing else.
+#[track_caller]
+fn player_page(host: &Host, script: &str, expected: &str) {
+    let directory = TempDir::new().expect("a directory");
     let extension = directory.path().join("extension");
-    fs::create_dir(&extension).unwrap();
-    fs::write(extension.join("manifest.json"), MANIFEST).unwrap();
-    fs::write(extension.join("press.js"), PRESS).unwrap();
+    fs::create_dir(&extension).expect("a new directory takes files");
+    fs::write(extension.join("manifest.json"), MANIFEST).expect("a new directory takes files");
+    fs::write(extension.join("press.js"), script).expect("a new directory takes files");
     let options = [
         format!("--load-extension={}", extension.display()),
         "--disable-features=DisableLoadExtensionCommandLineSwitch".to_owned(),
     ];
-    let expected = format!("played live: Rädio, {TITLE}");
-    chromium(&directory, &options, &format!("http://{}/", host.listeners()), &[&expected]);
+    chromium(&directory, &options, &format!("http://{}/", host.listeners()), &[expected]);
+}
+
+#[test]
+fn a_programme_is_played_by_a_click_on_its_name() {
+    let host = Host::with_stream(json!({"root_route": true}));
+    let _source = on_air(&host, 60);
+    for program in [
+        json!({"name": "<i>News</i>", "start": "-40", "end": "-30"}),
+        json!({"name": "Music", "start": "-20"}),
+    ] {
+        assert_eq!(api(&host, "POST", "/api/streams/test/programs", Some(&program)).0, 201);
+    }
+    player_page(&host, PRESS_PROGRAM, "heard Music, <i>News</i>: from the start of <i>News</i>");
+}
+
+#[test]
+fn the_player_page_plays_in_chromium_without_a_complaint() {
+    let host = Host::with_stream(json!({"root_route": true, "name": "Rädio", "metaTitle": TITLE}));
+    let _source = on_air(&host, 5);
+    player_page(&host, PRESS, &format!("played live: Rädio, {TITLE}"));
 }
 
 /// The header makes the browser ask by OPTIONS first whether the page may send it.

@@ -22,6 +22,7 @@ mod icecast;
 mod import;
 mod keeping;
 mod listeners;
+mod named_spans;
 mod players;
 mod playlists;
 mod programs;

@@ -103,7 +103,7 @@ impl Media {
             "#EXT-X-TARGETDURATION" => self.target_s = number(),
             "#EXT-X-MEDIA-SEQUENCE" => self.sequence = number(),
             "#EXT-X-DISCONTINUITY-SEQUENCE" => self.discontinuities = number(),
-            "#EXT-X-INDEPENDENT-SEGMENTS" => {}
+            "#EXT-X-INDEPENDENT-SEGMENTS" | "#EXT-X-DATERANGE" => {}
             "#EXT-X-PLAYLIST-TYPE" => assert_eq!(value, "VOD"),
             "#EXT-X-SERVER-CONTROL" => self.server_control = Some(value.to_owned()),
             "#EXT-X-START" => self.start = Some(value.to_owned()),

@@ -78,6 +78,7 @@ fn samples(kind: &Kind) -> (Vec<(Value, Value)>, Vec<Value>) {
         Kind::WebAddress | Kind::WebAddresses | Kind::Country | Kind::Subdivision | Kind::Languages => {
             station_samples(kind)
         }
+        Kind::Schedule => schedule_samples(),
         Kind::Anything => (same(vec![json!(1), json!({"a": [1]}), json!("x")]), Vec::new()),
     }
 }
@@ -130,6 +131,14 @@ fn station_samples(kind: &Kind) -> (Vec<(Value, Value)>, Vec<Value>) {
         }
         _ => unreachable!("{kind:?}"),
     }
+}
+
+fn schedule_samples() -> (Vec<(Value, Value)>, Vec<Value>) {
+    let entry = json!({"name": "A", "days": "mon-fri", "start": "06:00", "end": "09:00"});
+    let mut good = same(vec![json!([]), json!([entry])]);
+    good.push((json!(false), json!([])));
+    // What is wrong in one of them is told with its place: see `schedule`.
+    (good, vec![json!(true), json!("mon"), json!({})])
 }
 
 /// Values that stay as they are.

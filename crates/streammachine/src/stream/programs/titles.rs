@@ -1,0 +1,93 @@
+//! Programmes made from titles. They are read off the log, which keeps titles with its audio, and stored nowhere else.
+
+use std::sync::Arc;
+
+use audio::Time;
+use rewind::{Log, MetaEntry, Position};
+
+use super::timeline::{Maker, PROGRAMS_MAX, Program};
+use crate::config::PROGRAM_NAME_CHARS_MAX;
+
+/// What the ids of programmes made from titles begin with, and no others.
+pub const TITLE_PREFIX: &str = "title-";
+
+/// The programmes that the titles of a log are.
+#[derive(Debug, Default)]
+pub(super) struct Titles {
+    /// The newest title and the oldest audio when the log was read.
+    read: Option<(Arc<MetaEntry>, Option<Position>)>,
+    pub programs: Vec<Arc<Program>>,
+}
+
+impl Titles {
+    /// Reads the log again where its titles may have changed. True if it was read.
+    pub fn follow(&mut self, log: &Log, oldest: Option<Position>, is_wanted: bool) -> bool {
+        if !is_wanted {
+            let was_wanted = self.read.is_some();
+            *self = Titles::default();
+            return was_wanted;
+        }
+        let Some(newest) = log.metadata_history(1).pop() else { return false };
+        let is_same =
+            |(title, position): &(Arc<MetaEntry>, _)| Arc::ptr_eq(title, &newest) && *position == oldest;
+        if self.read.as_ref().is_some_and(is_same) {
+            return false;
+        }
+        let mut history = log.metadata_history(PROGRAMS_MAX);
+        history.reverse();
+        let titles: Vec<(&str, Time)> =
+            history.iter().map(|entry| (entry.metadata.title.as_str(), entry.time)).collect();
+        self.programs = programs(&titles).into_iter().map(Arc::new).collect();
+        self.read = Some((newest, oldest));
+        true
+    }
+}
+
+/// The programmes that titles, each in force from its instant on, are; an empty one is none.
+fn programs(titles: &[(&str, Time)]) -> Vec<Program> {
+    let mut programs: Vec<Program> = Vec::new();
+    for (title, start) in titles {
+        let name: String = title.chars().take(PROGRAM_NAME_CHARS_MAX).collect();
+        if let Some(last) = programs.last_mut().filter(|last| last.end.is_none()) {
+            if last.name == name {
+                continue;
+            }
+            last.end = Some(*start);
+        }
+        // A clock that was set back: nobody can be sent there.
+        programs.pop_if(|last| last.end.is_some_and(|end| end <= last.start));
+        if name.is_empty() {
+            continue;
+        }
+        programs.push(Program {
+            id: format!("{TITLE_PREFIX}{}", start.0),
+            serial: start.0.unsigned_abs(),
+            name,
+            start: *start,
+            end: None,
+            description: None,
+            url: None,
+            image: None,
+            made_by: Maker::Metadata,
+        });
+    }
+    programs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_change_of_the_title_is_a_programme() {
+        let titles = [("", 0), ("One", 10), ("One", 15), ("", 20), ("Two", 30), ("Back", 25), ("Last", 40)];
+        let titles = titles.map(|(title, at)| (title, Time(at)));
+        let found = programs(&titles);
+        let found: Vec<_> =
+            found.iter().map(|it| (it.id.as_str(), it.name.as_str(), it.end.map(|end| end.0))).collect();
+        assert_eq!(
+            found,
+            [("title-10", "One", Some(20)), ("title-25", "Back", Some(40)), ("title-40", "Last", None)]
+        );
+    }
+}
