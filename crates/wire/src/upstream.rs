@@ -132,7 +132,7 @@ impl Answer {
         self.header("icy-metaint")?.parse().ok().filter(|&metaint| metaint > 0)
     }
 
-    /// How the body is framed. A length that is no number is that of old servers for streams without an end.
+    /// How the body is framed. A length that is no number, or 0, is that of old servers for streams without an end.
     ///
     /// # Errors
     /// A coding other than chunks.
@@ -143,7 +143,7 @@ impl Answer {
             _ => {}
         }
         let length = self.header("content-length").and_then(|value| value.parse().ok());
-        Ok(length.map_or(Body::Identity, Body::Length))
+        Ok(length.filter(|&length| length > 0).map_or(Body::Identity, Body::Length))
     }
 }
 
@@ -234,6 +234,7 @@ mod tests {
             ("", Ok(Body::Identity)),
             ("Content-Length: 5", Ok(Body::Length(5))),
             ("Content-Length: -1", Ok(Body::Identity)),
+            ("Content-Length: 0", Ok(Body::Identity)),
             ("Content-Length: 5\r\nTransfer-Encoding: Chunked", Ok(Body::Chunked)),
             ("Transfer-Encoding: identity", Ok(Body::Identity)),
             ("Transfer-Encoding: gzip, chunked", Err(AnswerError::Coding)),

@@ -24,6 +24,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod upstream;
 mod values;
 
 pub use fallback::Fallback;
@@ -32,3 +33,4 @@ pub use load::{Loaded, Sources, load, load_text};
 pub use mount::{MountConfig, Person};
 pub use settings::Settings;
 pub use stream::{StationFacts, StreamConfig};
+pub use upstream::Upstream;

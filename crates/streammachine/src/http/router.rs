@@ -13,6 +13,7 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use wire::listen::ListenPath;
 use wire::path::split_target;
+use wire::upstream::SOURCE_HEADER;
 
 use crate::admin::{api, icecast};
 use crate::base::cors::Header;
@@ -66,6 +67,7 @@ async fn common(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
         who: who(&app, request.headers(), peer(&request)),
         origin: origin.as_deref(),
         icy: None,
+        puller: None,
         range: None,
     };
     if let Some(refusal) = app.refuse_agent(&ask) {
@@ -122,6 +124,7 @@ async fn other(State(app): State<Arc<App>>, Extension(cut): Extension<Cut>, requ
             who: who(&app, headers, peer(&request)),
             origin: text(headers, header::ORIGIN),
             icy: text(headers, HeaderName::from_static("icy-metadata")),
+            puller: headers.get(SOURCE_HEADER).and_then(|value| value.to_str().ok()),
             range: text(headers, header::RANGE).filter(|_| !headers.contains_key(header::IF_RANGE)),
         };
         return audio(&app, app.decide(&stream, &ask), cut);

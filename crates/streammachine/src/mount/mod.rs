@@ -23,8 +23,9 @@ use wire::icy::Metadata;
 
 use crate::base::clock::Clock;
 use crate::base::task as tasks;
-use crate::config::MountConfig;
+use crate::config::{MountConfig, Upstream};
 use crate::mount::history::History;
+use crate::source::reader::Limits;
 use crate::source::{Output, Report, Source};
 
 /// Reports of sources and commands that may wait for a mount; beyond that, sources are slowed down.
@@ -53,17 +54,26 @@ pub enum Fallback {
     },
     /// A file, again and again.
     File(PathBuf),
+    /// The stream of another server.
+    Proxy {
+        /// Its address.
+        upstream: Upstream,
+        /// How it is watched.
+        limits: Limits,
+    },
 }
 
 /// What happens on air.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// This source goes on air; frames that follow are its.
+    /// This source goes on air, or begins anew; frames that follow are its.
     Started(Arc<Source>),
     /// Whole frames of the source on air.
     Frames(Arc<[Batch]>),
     /// The source on air tells what it plays.
     Metadata(Metadata),
+    /// The same, in its audio: that of an upstream.
+    UpstreamMetadata(Metadata),
     /// Nobody is on air any more.
     Stopped,
 }

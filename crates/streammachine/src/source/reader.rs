@@ -1,4 +1,4 @@
-//! An encoder's connection: bytes in, frames out, with a watch on silence, garbage and haste.
+//! A source's connection: bytes in, frames and titles out, with a watch on silence, garbage and haste.
 
 use std::borrow::Cow;
 use std::io;
@@ -7,7 +7,8 @@ use std::time::Duration;
 use audio::{Batch, Codec, Mono, Parser};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use wire::chunked;
+use wire::icy::Metadata;
+use wire::{chunked, icy};
 
 use crate::base::clock::Clock;
 use crate::source::pace::Pace;
@@ -19,8 +20,10 @@ const FRAMES_WITHIN: Duration = Duration::from_secs(3);
 const AHEAD_MAX: Duration = Duration::from_secs(600);
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
+/// Of titles that follow each other faster than this, only the last is taken: each is kept as long as the audio.
+const TITLES_EVERY: Duration = Duration::from_secs(1);
 
-/// How the body of a source request is framed.
+/// How the body of a request or an answer is framed.
 #[derive(Debug)]
 pub enum Body {
     /// Audio up to the end of the connection.
@@ -29,6 +32,17 @@ pub enum Body {
     Length(u64),
     /// HTTP chunks.
     Chunked(chunked::Decoder),
+}
+
+/// What a connection carries.
+#[derive(Debug)]
+pub struct Content {
+    /// How it is framed.
+    pub body: Body,
+    /// Takes the titles out of the audio, where they are in it.
+    pub titles: Option<icy::Reader>,
+    /// What has come of it already.
+    pub first: Bytes,
 }
 
 /// What a reader is told about its source.
@@ -40,43 +54,67 @@ pub struct Limits {
     pub hint: Codec,
 }
 
-/// Reads `connection` to its end and reports what it gave. `first` are the bytes that came with the request head.
+/// Reads `connection` to its end and reports what it gave, and that it ended. `first` are the bytes that came with the
+/// request head.
 pub async fn run(
-    mut connection: impl AsyncRead + Unpin,
-    mut body: Body,
+    connection: impl AsyncRead + Unpin,
+    body: Body,
     first: Bytes,
     limits: Limits,
     clock: Clock,
     output: Output,
 ) -> End {
+    let content = Content { body, titles: None, first };
+    let end = read(connection, content, limits, clock, &output).await;
+    output.ended(end.clone()).await;
+    end
+}
+
+/// The same for a source that goes on with another connection: its end is not reported.
+pub async fn read(
+    mut connection: impl AsyncRead + Unpin,
+    content: Content,
+    limits: Limits,
+    clock: Clock,
+    output: &Output,
+) -> End {
     let mut framer = Framer::new(limits, clock.mono());
-    let end = read_all(&mut connection, &mut body, first, &mut framer, clock, &output).await;
+    let end = read_all(&mut connection, content, &mut framer, clock, output).await;
     // However it ended: a frame that is whole is kept, although none follows that would prove it.
     output.frames(framer.finish(), clock.now().wall).await;
-    output.ended(end.clone()).await;
     end
 }
 
 async fn read_all(
     connection: &mut (impl AsyncRead + Unpin),
-    body: &mut Body,
-    first: Bytes,
+    content: Content,
     framer: &mut Framer,
     clock: Clock,
     output: &Output,
 ) -> End {
     // Looked at only where nothing is on its way to the mount: frames that were found are never dropped.
     let stop = &output.source.stop;
+    let Content { mut body, titles, first } = content;
+    let mut titles = titles.map(Titles::new);
     let mut buffer = BytesMut::from(&first[..]);
     loop {
         if !buffer.is_empty() {
             let now = clock.now();
-            let (audio, end) = body.decode(&buffer);
-            let batches = framer.push(&audio, now.mono);
-            if !output.frames(batches, now.wall).await {
-                return End::Stopped;
+            let (bytes, end) = body.decode(&buffer);
+            let (found, garbled) = match &mut titles {
+                Some(titles) => titles.take_out(&bytes, framer, now.mono),
+                None => (vec![Found::Frames(framer.push(&bytes, now.mono))], None),
+            };
+            for found in found {
+                let is_heard = match found {
+                    Found::Frames(batches) => output.frames(batches, now.wall).await,
+                    Found::Title(title) => output.metadata(title).await,
+                };
+                if !is_heard {
+                    return End::Stopped;
+                }
             }
-            if let Some(end) = end {
+            if let Some(end) = garbled.or(end) {
                 return end;
             }
             buffer.clear();
@@ -111,9 +149,19 @@ fn kind(error: &io::Error) -> String {
     error.kind().to_string()
 }
 
+impl From<wire::source::Body> for Body {
+    fn from(body: wire::source::Body) -> Self {
+        match body {
+            wire::source::Body::Identity => Body::Identity,
+            wire::source::Body::Length(length) => Body::Length(length),
+            wire::source::Body::Chunked => Body::Chunked(chunked::Decoder::default()),
+        }
+    }
+}
+
 impl Body {
     /// The audio in `input`, and the end of the source if it lies in there.
-    fn decode<'a>(&mut self, input: &'a [u8]) -> (Cow<'a, [u8]>, Option<End>) {
+    pub(super) fn decode<'a>(&mut self, input: &'a [u8]) -> (Cow<'a, [u8]>, Option<End>) {
         match self {
             Body::Identity => (input.into(), None),
             Body::Length(left) => {
@@ -130,6 +178,56 @@ impl Body {
                 (audio.into(), end)
             }
         }
+    }
+}
+
+/// What was found in some bytes, in order.
+enum Found {
+    Frames(Vec<Batch>),
+    Title(Metadata),
+}
+
+/// Takes titles out of the audio.
+struct Titles {
+    reader: icy::Reader,
+    /// The latest, until it may be told.
+    held: Option<Metadata>,
+    told: Option<Mono>,
+}
+
+impl Titles {
+    fn new(reader: icy::Reader) -> Self {
+        Titles { reader, held: None, told: None }
+    }
+
+    /// Frames and titles in `bytes`, and the end of the source if the titles are not where they should be.
+    fn take_out(&mut self, bytes: &[u8], framer: &mut Framer, now: Mono) -> (Vec<Found>, Option<End>) {
+        let Titles { reader, held, told } = self;
+        let (mut found, mut end) = (Vec::new(), None);
+        let mut tell = |held: &mut Option<Metadata>, found: &mut Vec<Found>| {
+            if told.is_none_or(|told| now >= told.plus(TITLES_EVERY))
+                && let Some(title) = held.take()
+            {
+                *told = Some(now);
+                found.push(Found::Title(title));
+            }
+        };
+        tell(held, &mut found);
+        reader.read(bytes, |event| match event {
+            _ if end.is_some() => {}
+            icy::Event::Audio(audio) => {
+                let batches = framer.push(audio, now);
+                if !batches.is_empty() {
+                    found.push(Found::Frames(batches));
+                }
+            }
+            icy::Event::Metadata(title) => {
+                *held = Some(title);
+                tell(held, &mut found);
+            }
+            icy::Event::Garbage => end = Some(End::Garbled),
+        });
+        (found, end)
     }
 }
 

@@ -47,6 +47,7 @@ pub(super) struct Recorder {
     clock: Clock,
     default_metadata: Metadata,
     accepts_metadata: bool,
+    accepts_upstream: bool,
     /// Whether the fallback was the last on air; none before anything was.
     on_fallback: Option<bool>,
     degraded: bool,
@@ -78,6 +79,7 @@ impl Recorder {
             clock,
             default_metadata,
             accepts_metadata: config.accept_source_meta != Some(false),
+            accepts_upstream: config.accept_source_meta == Some(true),
             on_fallback: None,
             degraded: false,
             heard_at: clock.now(),
@@ -150,6 +152,11 @@ impl Recorder {
             }
             Event::Metadata(metadata) => {
                 if self.accepts_metadata {
+                    self.writer.set_metadata(metadata, now.wall);
+                }
+            }
+            Event::UpstreamMetadata(metadata) => {
+                if self.accepts_upstream {
                     self.writer.set_metadata(metadata, now.wall);
                 }
             }

@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use tokio::net::TcpStream;
 use wire::announced::Announced;
-use wire::chunked;
 use wire::head::Head;
 use wire::source::{self as request, SourceRequest, answers, classify};
 
@@ -14,7 +13,6 @@ use crate::base::head::{Incoming, answer_and_close};
 use crate::mount::admission;
 use crate::mount::history::{Asked, Protocol};
 use crate::mount::reception::Visitor;
-use crate::source::reader::Body;
 use crate::source::{Origin, Source};
 
 impl Door {
@@ -74,11 +72,7 @@ impl Door {
         if !welcome(&mut socket, wanted.welcome()).await {
             return;
         }
-        let body = match wanted.body {
-            request::Body::Identity => Body::Identity,
-            request::Body::Length(length) => Body::Length(length),
-            request::Body::Chunked => Body::Chunked(chunked::Decoder::default()),
-        };
+        let body = wanted.body.into();
         let agent = head.header("user-agent").unwrap_or_default().to_owned();
         let origin = Origin::Icecast { peer, agent };
         let announced = Announced::read(head.headers());
