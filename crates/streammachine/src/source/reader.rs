@@ -20,8 +20,9 @@ const FRAMES_WITHIN: Duration = Duration::from_secs(3);
 const AHEAD_MAX: Duration = Duration::from_secs(600);
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
-/// Of titles that follow each other faster than this, only the last is taken: each is kept as long as the audio.
-const TITLES_EVERY: Duration = Duration::from_secs(1);
+/// Of titles with less audio between them only the last is taken. Each is kept as long as the audio, and is at most as
+/// long as this: they cannot come to more than the audio itself.
+const TITLES_APART_BYTES: usize = 4096;
 
 /// How the body of a request or an answer is framed.
 #[derive(Debug)]
@@ -192,40 +193,38 @@ struct Titles {
     reader: icy::Reader,
     /// The latest, until it may be told.
     held: Option<Metadata>,
-    told: Option<Mono>,
+    /// Bytes of audio that must come before.
+    wait_bytes: usize,
 }
 
 impl Titles {
     fn new(reader: icy::Reader) -> Self {
-        Titles { reader, held: None, told: None }
+        Titles { reader, held: None, wait_bytes: 0 }
     }
 
     /// Frames and titles in `bytes`, and the end of the source if the titles are not where they should be.
     fn take_out(&mut self, bytes: &[u8], framer: &mut Framer, now: Mono) -> (Vec<Found>, Option<End>) {
-        let Titles { reader, held, told } = self;
+        let Titles { reader, held, wait_bytes } = self;
         let (mut found, mut end) = (Vec::new(), None);
-        let mut tell = |held: &mut Option<Metadata>, found: &mut Vec<Found>| {
-            if told.is_none_or(|told| now >= told.plus(TITLES_EVERY))
+        reader.read(bytes, |event| {
+            match event {
+                _ if end.is_some() => return,
+                icy::Event::Audio(audio) => {
+                    *wait_bytes = wait_bytes.saturating_sub(audio.len());
+                    let batches = framer.push(audio, now);
+                    if !batches.is_empty() {
+                        found.push(Found::Frames(batches));
+                    }
+                }
+                icy::Event::Metadata(title) => *held = Some(title),
+                icy::Event::Garbage => end = Some(End::Garbled),
+            }
+            if *wait_bytes == 0
                 && let Some(title) = held.take()
             {
-                *told = Some(now);
+                *wait_bytes = TITLES_APART_BYTES;
                 found.push(Found::Title(title));
             }
-        };
-        tell(held, &mut found);
-        reader.read(bytes, |event| match event {
-            _ if end.is_some() => {}
-            icy::Event::Audio(audio) => {
-                let batches = framer.push(audio, now);
-                if !batches.is_empty() {
-                    found.push(Found::Frames(batches));
-                }
-            }
-            icy::Event::Metadata(title) => {
-                *held = Some(title);
-                tell(held, &mut found);
-            }
-            icy::Event::Garbage => end = Some(End::Garbled),
         });
         (found, end)
     }
@@ -361,6 +360,7 @@ mod tests {
                 match report {
                     Report::Frames(batches) => batches.iter().for_each(|batch| audio.extend(&batch.data)),
                     Report::Ended(_) => return,
+                    other => panic!("an encoder's audio tells nothing else: {other:?}"),
                 }
                 stop.cancel();
             }
@@ -394,6 +394,42 @@ mod tests {
         let chunk = [format!("{:x}\r\n", whole.len()).as_bytes(), &whole, b"\r\nno number\r\n"].concat();
         let (audio, end) = read(&chunk, tokio::io::empty(), Body::Chunked(chunked::Decoder::default())).await;
         assert_eq!((audio, matches!(end, End::Broken(_))), (whole, true));
+    }
+
+    /// What is found in `bytes`: `audio` for frames, else the title.
+    fn take_out(titles: &mut Titles, framer: &mut Framer, bytes: &[u8]) -> (Vec<String>, Option<End>) {
+        let (found, end) = titles.take_out(bytes, framer, Mono(0));
+        let name = |found| match found {
+            Found::Frames(_) => "audio".to_owned(),
+            Found::Title(title) => title.title,
+        };
+        (found.into_iter().map(name).collect(), end)
+    }
+
+    #[test]
+    fn titles_are_told_where_they_are_in_the_audio_and_not_too_close() {
+        let (mut framer, mut titles) = (framer(), Titles::new(icy::Reader::new(1_000)));
+        let audio = Mp3Frames::new(64, 44_100, 2).bytes(0..40);
+        let mut runs = audio.chunks_exact(1_000);
+        let mut run = |title: &str| {
+            let metadata = Metadata { title: title.to_owned(), url: String::new() };
+            [runs.next().unwrap(), &icy::encode_block(&metadata)].concat()
+        };
+        let mut hear = |bytes: &[u8]| take_out(&mut titles, &mut framer, bytes);
+        let all = |names: &[&str]| (names.iter().map(ToString::to_string).collect::<Vec<_>>(), None);
+        assert_eq!(hear(&[run("A"), run("B"), run("C")].concat()), all(&["audio", "A", "audio", "audio"]));
+        assert_eq!(hear(&[run("C"), run("C")].concat()), all(&["audio", "audio"]));
+        // The last of those that came too soon is told once there is enough audio.
+        assert_eq!(hear(&run("D")), all(&["audio", "C"]));
+    }
+
+    #[test]
+    fn what_is_no_title_where_one_should_be_ends_the_source() {
+        let (mut framer, mut titles) = (framer(), Titles::new(icy::Reader::new(1_000)));
+        let audio = Mp3Frames::new(64, 44_100, 2).bytes(0..40);
+        let bytes = [&audio[..1_000], b"\x01no field is here!", &audio[1_000..]].concat();
+        let (found, end) = take_out(&mut titles, &mut framer, &bytes);
+        assert_eq!((found, end), (vec!["audio".to_owned()], Some(End::Garbled)));
     }
 
     #[tokio::test]

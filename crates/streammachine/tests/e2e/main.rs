@@ -22,6 +22,7 @@ mod listeners;
 mod players;
 mod playlists;
 mod programs;
+mod proxy;
 mod rewind;
 mod shoutcast;
 mod shoutcast_programs;
