@@ -82,9 +82,10 @@ pub async fn open(upstream: &Upstream, ask: &Ask) -> Result<(Box<dyn Connection>
     let mut to = upstream.clone();
     let mut from = None;
     for _ in 0..=HOPS_MAX {
-        let (mut connection, reach) =
-            connect(&to, from).await.map_err(|trouble| trouble.at(&to, upstream))?;
-        match exchange(&mut connection, &to, ask).await.map_err(|trouble| trouble.at(&to, upstream))? {
+        let elsewhere = |trouble: Trouble| trouble.at(&to, upstream);
+        let (mut connection, reach) = connect(&to, from).await.map_err(elsewhere)?;
+        let deadline = Instant::now() + ANSWER_TIME;
+        match exchange(&mut connection, &to, ask, deadline).await.map_err(elsewhere)? {
             Next::Stream(content) => return Ok((connection, content)),
             Next::Other(next) => to = next,
         }
@@ -150,8 +151,12 @@ fn tls_config() -> Result<Arc<ClientConfig>, rustls::Error> {
 }
 
 /// Sends the request, and makes something of the answer.
-async fn exchange(connection: &mut dyn Connection, to: &Upstream, ask: &Ask) -> Result<Next, Trouble> {
-    let deadline = Instant::now() + ANSWER_TIME;
+async fn exchange(
+    connection: &mut dyn Connection,
+    to: &Upstream,
+    ask: &Ask,
+    deadline: Instant,
+) -> Result<Next, Trouble> {
     send_request(connection, to, ask, deadline).await?;
     let (answer, first) = read_answer(connection, deadline).await?;
     if let Some(place) = answer.location() {
@@ -274,6 +279,85 @@ async fn read_playlist(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const OK: &str = "HTTP/1.1 200 OK\r\n";
+
+    /// What comes of an upstream that says `bytes` and then nothing more, its connection open or closed. No time is left
+    /// for what is not there at once.
+    async fn said(target: &str, bytes: &str, is_open: bool) -> Result<String, String> {
+        let (mut ours, mut theirs) = tokio::io::duplex(1 << 20);
+        theirs.write_all(bytes.as_bytes()).await.unwrap();
+        if !is_open {
+            theirs.shutdown().await.unwrap();
+        }
+        let to = Upstream::parse(&format!("http://radio.example{target}")).unwrap();
+        let ask = Ask { source: Uuid::nil(), titles: true };
+        match exchange(&mut ours, &to, &ask, Instant::now()).await {
+            Ok(Next::Other(next)) => Ok(format!("to {next}")),
+            Ok(Next::Stream(content)) => Ok(format!("{:?}, {}", content.body, content.first.len())),
+            Err(Trouble(reason)) => Err(reason),
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_are_streams_places_or_trouble() {
+        let too_long =
+            format!("{OK}Content-Type: audio/x-scpls\r\n\r\n{}", "x".repeat(PLAYLIST_BYTES_MAX + 1));
+        let longest =
+            format!("{OK}Content-Type: audio/x-scpls\r\n\r\n{}\n/b", "#".repeat(PLAYLIST_BYTES_MAX - 3));
+        let list = |head: &str| format!("{OK}{head}\r\n\r\n[playlist]\nFile1=/b\n");
+        let ok = |text: &str| Ok(text.to_owned());
+        let err = |text: &str| Err(text.to_owned());
+        for (target, bytes, is_open, expected) in [
+            ("/", "ICY 200 OK\r\n\r\naudio".to_owned(), true, ok("Identity, 5")),
+            ("/", format!("{OK}Content-Length: 9\r\n\r\n"), true, ok("Length(9), 0")),
+            ("/a", "HTTP/1.0 302 x\r\nLocation: b\r\n\r\n".to_owned(), true, ok("to http://radio.example/b")),
+            ("/a/b", list("Content-Type: audio/x-scpls"), false, ok("to http://radio.example/b")),
+            ("/a.pls", list("Content-Length: 20"), true, ok("to http://radio.example/b")),
+            ("/", longest, false, ok("to http://radio.example/b")),
+            ("/", too_long, true, err("a playlist of more than 16384 bytes")),
+            (
+                "/a.pls",
+                list("Transfer-Encoding: chunked"),
+                true,
+                err("the connection broke: a chunk's size is malformed"),
+            ),
+            ("/a.pls", list("A: b"), true, err("no answer within 10 s")),
+            ("/", String::new(), true, err("no answer within 10 s")),
+            ("/", "HTTP/1.1 200 OK\r\nA".to_owned(), true, err("no answer within 10 s")),
+            ("/", String::new(), false, err("closed without an answer")),
+            ("/", "HTTP/1.1 200 OK\r\nA".to_owned(), false, err("closed without an answer")),
+            ("/", "invalid password\r\n".to_owned(), true, err("the answer is not HTTP")),
+            (
+                "/",
+                format!("{OK}{}", "A".repeat(1 << 17)),
+                true,
+                err(&wire::upstream::AnswerError::TooLong.to_string()),
+            ),
+            ("/", "HTTP/1.1 503 \r\n\r\n".to_owned(), true, err("the answer is 503")),
+            (
+                "/",
+                "HTTP/1.1 304 Not Modified\r\n\r\n".to_owned(),
+                true,
+                err("the answer is 304 Not Modified"),
+            ),
+            (
+                "/",
+                format!("{OK}Transfer-Encoding: gzip\r\n\r\n"),
+                true,
+                err("the answer's body has an unknown transfer coding"),
+            ),
+        ] {
+            assert_eq!(
+                said(target, &bytes, is_open).await,
+                expected,
+                "{target} {}",
+                &bytes[..bytes.len().min(80)]
+            );
+        }
+        let asks_for_a_user = said("/", "HTTP/1.1 401 Unauthorized\r\n\r\n", true).await.unwrap_err();
+        assert!(asks_for_a_user.starts_with("it wants a user and password"), "{asks_for_a_user}");
+    }
 
     #[test]
     fn playlists_are_known_by_their_type_or_else_by_their_name() {
