@@ -6,6 +6,8 @@ use percent_encoding::percent_decode_str;
 use url::{Position, Url};
 use wire::auth::{Credentials, Secret};
 
+use super::coerce::is_url;
+
 /// An address of `http` or `https` with a host. Shown without what may be secret: the user, the password, the query.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Upstream(Url);
@@ -14,7 +16,7 @@ impl Upstream {
     /// Reads an address as it is written in a configuration; none for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         // What the address's own rules take out or mend silently is a slip here.
-        if text.contains(|it: char| it.is_whitespace() || it.is_control() || it == '\\') {
+        if !is_url(text) || text.contains(|it: char| it.is_whitespace() || it.is_control() || it == '\\') {
             return None;
         }
         Self::from_url(Url::parse(text).ok()?)
