@@ -29,6 +29,7 @@ fn read<'a>(metaint: usize, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<
         reader.read(piece, |event| match event {
             Event::Audio(bytes) => audio.extend_from_slice(bytes),
             Event::Metadata(metadata) => said.push(metadata),
+            Event::Garbage => {}
         });
     }
     (audio, said)

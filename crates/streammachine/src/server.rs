@@ -28,6 +28,7 @@ use crate::listener::delivery::Delivery;
 use crate::listener::roster::Roster;
 use crate::mount::door::Door;
 use crate::mount::{self, Mount};
+use crate::source::reader::Limits;
 use crate::stream::{self, Keeping, Stream};
 
 /// How much of the built-in programme a fresh server has already "sent", so that rewinding can be tried at once.
@@ -187,6 +188,10 @@ fn start_mounts(settings: &Settings, clock: Clock) -> Arc<mount::registry::Regis
                 lead_in: if settings.rewind_dir.is_none() { LEAD_IN } else { Duration::ZERO },
             },
             config::Fallback::File(path) => mount::Fallback::File(path.clone()),
+            config::Fallback::Upstream(upstream) => mount::Fallback::Proxy {
+                upstream: upstream.clone(),
+                limits: Limits { silence_max: settings.source_timeout, hint: config.format },
+            },
         });
         mounts.insert(Mount::start(
             mount::Settings { config, silence_max: settings.source_timeout, fallback },

@@ -26,6 +26,15 @@ impl Block {
     }
 }
 
+/// A block that carries `text`, its length in front: at most 4,080 bytes; none is the empty block.
+pub fn block(text: &[u8]) -> Vec<u8> {
+    let units = u8::try_from(text.len().div_ceil(16)).expect("a text fits a block");
+    let mut block = vec![units];
+    block.extend_from_slice(text);
+    block.resize(1 + usize::from(units) * 16, 0);
+    block
+}
+
 /// Splits what an ICY listener receives into audio and metadata; takes pieces of any size.
 #[derive(Clone, Debug)]
 pub struct Reader {

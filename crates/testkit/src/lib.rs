@@ -16,4 +16,5 @@ pub mod server;
 pub mod sound_card;
 pub mod source;
 pub mod tone;
+pub mod upstream;
 pub mod wait;

@@ -51,6 +51,8 @@ pub enum Event<'a> {
     Audio(&'a [u8]),
     /// A block that is not empty.
     Metadata(Metadata),
+    /// A block that holds no fields: audio most likely, because the distance is not what was told.
+    Garbage,
 }
 
 /// Takes a listener's bytes apart, as they come.
@@ -105,8 +107,10 @@ impl Reader {
         match &self.state {
             State::Audio { left: 0 } => self.state = State::Length,
             State::Block { left: 0, text } => {
-                if !text.is_empty() {
-                    found(Event::Metadata(parse_text(text)));
+                match unpadded(text) {
+                    [] => {}
+                    text if has_fields(text) => found(Event::Metadata(parse_text(text))),
+                    _ => found(Event::Garbage),
                 }
                 self.state = State::Audio { left: self.metaint };
             }
@@ -115,11 +119,24 @@ impl Reader {
     }
 }
 
+/// The text of a block without the NULs behind it.
+fn unpadded(text: &[u8]) -> &[u8] {
+    let padding = text.iter().rev().take_while(|&&byte| byte == 0).count();
+    &text[..text.len() - padding]
+}
+
+/// True if a block begins as all do: with the name of a field.
+fn has_fields(text: &[u8]) -> bool {
+    let name = text.trim_ascii_start().split(|&byte| byte == b'=').next().unwrap_or_default();
+    let is_name =
+        !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(byte));
+    is_name && name.len() < text.trim_ascii_start().len()
+}
+
 /// Reads the text of a block, fields in any order; those that are not there are empty. A text whose end was cut off goes
 /// to the end of the block.
 pub fn parse_text(text: &[u8]) -> Metadata {
-    let padding = text.iter().rev().take_while(|&&byte| byte == 0).count();
-    let text = text::decode(&text[..text.len() - padding]);
+    let text = text::decode(unpadded(text));
     let mut metadata = Metadata::default();
     let mut rest = text.as_str();
     while let Some((name, behind)) = rest.split_once("='") {
@@ -210,9 +227,37 @@ mod tests {
             events.push(match event {
                 Event::Audio(bytes) => String::from_utf8_lossy(bytes).into_owned(),
                 Event::Metadata(metadata) => format!("title {}", metadata.title),
+                Event::Garbage => "garbage".to_owned(),
             });
         });
         assert_eq!(events, ["ab", "title t", "cd", "e"]);
+    }
+
+    #[test]
+    fn a_block_without_fields_is_no_metadata() {
+        for (text, event) in [
+            (&b"StreamTitle='A';"[..], Some(Event::Metadata(metadata("A", "")))),
+            (b" \r\nadw_ad='true';StreamTitle='A';", Some(Event::Metadata(metadata("A", "")))),
+            (b"StreamTitle='';", Some(Event::Metadata(metadata("", "")))),
+            (b"\0\0\0", None),
+            (b"='A'", Some(Event::Garbage)),
+            (b"StreamTitle", Some(Event::Garbage)),
+            (b"   ", Some(Event::Garbage)),
+            (b"\xff\xfb\x90=", Some(Event::Garbage)),
+            (b"Stream Title='A';", Some(Event::Garbage)),
+        ] {
+            let units = text.len().div_ceil(16);
+            let mut sent = vec![b'x', units as u8];
+            sent.extend_from_slice(text);
+            sent.resize(2 + units * 16, 0);
+            let mut found = Vec::new();
+            Reader::new(1).read(&sent, |event| match event {
+                Event::Audio(audio) => assert_eq!(audio, b"x"),
+                Event::Metadata(metadata) => found.push(Event::Metadata(metadata)),
+                Event::Garbage => found.push(Event::Garbage),
+            });
+            assert_eq!(found, Vec::from_iter(event), "{text:?}");
+        }
     }
 
     fn metaint() -> impl Strategy<Value = usize> {
@@ -245,6 +290,7 @@ mod tests {
                 reader.read(piece, |event| match event {
                     Event::Audio(bytes) => heard.extend_from_slice(bytes),
                     Event::Metadata(metadata) => read.push(metadata.title),
+                    Event::Garbage => unreachable!("every block has fields"),
                 });
                 rest = behind;
                 if rest.is_empty() {

@@ -20,3 +20,4 @@ pub mod range;
 pub mod shoutcast;
 pub mod source;
 pub mod text;
+pub mod upstream;

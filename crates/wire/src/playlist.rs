@@ -1,4 +1,5 @@
 //! Playlists: small files that name a stream, for players that want one. URLs come in as they are to be read, encoded.
+//! Those of other servers are read too.
 
 use crate::metadata::clean;
 
@@ -58,6 +59,28 @@ fn xspf(title: &str, url: &str) -> String {
     )
 }
 
+/// What an `.m3u` or `.pls` of another server names first, as it is written there: an address, maybe a relative one.
+pub fn find_entry(text: &str) -> Option<&str> {
+    let lines = || text.trim_start_matches('\u{feff}').lines().map(str::trim).filter(|line| !line.is_empty());
+    if lines().next()?.eq_ignore_ascii_case("[playlist]") {
+        return lines().find_map(file_of).filter(|file| !file.is_empty());
+    }
+    lines().find(|line| !line.starts_with('#'))
+}
+
+/// The value of a `FileN=` line.
+fn file_of(line: &str) -> Option<&str> {
+    let (name, value) = line.split_once('=')?;
+    let (word, number) = name.trim().split_at_checked(4)?;
+    let is_file = word.eq_ignore_ascii_case("file") && number.bytes().all(|byte| byte.is_ascii_digit());
+    is_file.then(|| value.trim())
+}
+
+/// True for a playlist of HTTP Live Streaming (RFC 8216), which names segments and no stream.
+pub fn is_hls(text: &str) -> bool {
+    text.lines().any(|line| line.starts_with("#EXT-X-"))
+}
+
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
@@ -82,6 +105,32 @@ mod tests {
         );
         let evil = Kind::M3u.render("A\r\nhttp://evil/", "http://h/k/");
         assert_eq!(evil, "#EXTM3U\r\n#EXTINF:-1,A http://evil/\r\nhttp://h/k/\r\n");
+    }
+
+    #[test]
+    fn the_first_entry_is_found() {
+        for (text, entry) in [
+            (Kind::Pls.render("", "http://h/k").as_str(), Some("http://h/k")),
+            (
+                "[Playlist]\r\nTitle1=File2=x\r\nfile1 = http://h/a=b \r\nFile2=http://other/\r\n",
+                Some("http://h/a=b"),
+            ),
+            ("\u{feff}[playlist]\nNumberOfEntries=0\n", None),
+            ("[playlist]\nFile1=\n", None),
+            (Kind::M3u.render("Title", "http://h/k").as_str(), Some("http://h/k")),
+            ("\n http://h/k \nhttp://other/", Some("http://h/k")),
+            ("\u{feff}http://h/k", Some("http://h/k")),
+            ("# nothing\n", None),
+            ("", None),
+        ] {
+            assert_eq!(find_entry(text), entry, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn playlists_of_segments_are_known() {
+        assert!(is_hls("#EXTM3U\n#EXT-X-VERSION:3\n"));
+        assert!(!is_hls(&Kind::M3u.render("#EXT-X-", "http://h/#EXT-X-")));
     }
 
     #[test]

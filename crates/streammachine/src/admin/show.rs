@@ -45,7 +45,8 @@ pub fn metadata(metadata: &wire::icy::Metadata) -> Value {
 fn source(source: &Source) -> Value {
     let mut shown = json!({
         "source": source.to_string(),
-        "connected": true,
+        // One that is asked for again and again has no format while it is not there.
+        "connected": !matches!(source.origin, Origin::Proxy(_)) || source.format().is_some(),
         "url": source.to_string(),
         "streamKey": source.format().map(|format| format.stream_key()),
         "uuid": source.id,
@@ -66,7 +67,10 @@ fn source(source: &Source) -> Value {
                 "content_type": announced.content_type,
             });
         }
-        Origin::File(_) | Origin::Programme => shown["isFallback"] = json!(true),
+        Origin::File(_) | Origin::Programme | Origin::Proxy(_) => {}
+    }
+    if source.is_fallback() {
+        shown["isFallback"] = json!(true);
     }
     shown
 }

@@ -7,6 +7,7 @@ pub mod cors;
 pub mod descriptors;
 pub mod head;
 pub mod net;
+pub mod reach;
 pub mod seldom;
 pub mod task;
 pub mod throttle;

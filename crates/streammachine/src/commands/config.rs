@@ -142,6 +142,21 @@ mod tests {
     }
 
     #[test]
+    fn an_upstream_is_shown_without_what_may_be_secret() {
+        let text = |scheme: &str| {
+            format!(
+                "{{streams: {{a: {{djs: {{x: 'y'}}, fallback: '{scheme}://jo:hush@radio.example/a?hush'}}}}}}"
+            )
+        };
+        let (shown, _) = told(&ConfigAction::Show { origins: false }, &text("http"));
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(shown["streams"]["a"]["fallback"], "http://***@radio.example/a?***");
+        let error = "error: FILE:1:41: streams.a.fallback: expected \"builtin:programme\", \"file:///PATH\" or \
+                     \"http://HOST/PATH\", found something else\n1 error\n";
+        assert_eq!(told(&ConfigAction::Check, &text("ftp")), (error.to_owned(), false));
+    }
+
+    #[test]
     fn descriptions_need_no_configuration() {
         let (schema, succeeds) = told(&ConfigAction::Schema, "broken");
         assert!(

@@ -149,6 +149,8 @@ impl Listener {
             Some(reader) => reader.read(bytes, |event| match event {
                 Event::Audio(piece) => audio.extend_from_slice(piece),
                 Event::Metadata(metadata) => titles.push(metadata.title),
+                // The frames behind it tell.
+                Event::Garbage => {}
             }),
         }
         for title in titles {

@@ -214,15 +214,13 @@ impl Checks<'_> {
 
     fn fallback_of(&mut self, stream: &StreamConfig) {
         let path = ["streams", stream.key.as_str(), "fallback"];
-        if stream.has_upstream() {
-            let message = "an upstream as a fallback is recognised but not implemented in this version; it has no effect";
-            return self.tell(Severity::Warning, &path, message.to_owned());
+        if stream.fallback.is_none() {
+            return;
         }
-        let Some(fallback) = stream.fallback() else { return };
         let key = stream.mount_key();
         let mut others = self.settings.streams.values().filter(|other| other.mount_key() == key);
-        if let Some(first) = others.find(|other| other.fallback().is_some())
-            && first.fallback() != Some(fallback)
+        if let Some(first) = others.find(|other| other.fallback.is_some())
+            && first.fallback != stream.fallback
         {
             let message =
                 format!("has no effect: their mount \"{key}\" has the fallback of streams.{}", first.key);

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use regex::Regex;
 use serde_json::{Number, Value, json};
+use wire::auth::Secret;
 use wire::text::Charset;
 
 use super::fallback::Fallback;
@@ -128,7 +129,7 @@ impl Kind {
             {
                 return Some(Value::Null);
             }
-            Kind::Fallback => Fallback::parse(text).is_some() || is_url(text),
+            Kind::Fallback => Fallback::parse(text).is_some(),
             Kind::Path => !text.is_empty(),
             Kind::Name => wire::key::check(text).is_ok(),
             Kind::MountName => wire::key::check_mount(text).is_ok(),
@@ -142,6 +143,18 @@ impl Kind {
             _ => true,
         };
         fits.then(|| Value::from(text))
+    }
+
+    /// Hides what may be secret in `value`, which was accepted.
+    pub fn mask(&self, value: &mut Value) {
+        match (self, &*value) {
+            (_, Value::Null) => {}
+            (Kind::Secret | Kind::Hash | Kind::Anything, _) => *value = Secret::MASK.into(),
+            (Kind::Fallback, Value::String(text)) => {
+                *value = Fallback::parse(text).map(|fallback| fallback.to_string()).into();
+            }
+            _ => {}
+        }
     }
 
     /// What is accepted, in words.
@@ -194,6 +207,8 @@ impl Kind {
             (_, Value::Object(_)) => "an object".into(),
             (_, Value::Array(_)) if !self.is_list() => "a list".into(),
             (Kind::Secret | Kind::Hash, _) => "something else".into(),
+            // An address with a user and a password, which are shown to nobody.
+            (Kind::Fallback, Value::String(text)) if text.contains('@') => "something else".into(),
             _ => shown(value),
         }
     }

@@ -90,11 +90,6 @@ impl Key {
         self.path.replacen('*', name, 1).replace('*', "NAME")
     }
 
-    /// True for what is never shown, logged or sent.
-    pub fn is_secret(&self) -> bool {
-        matches!(self.kind, Kind::Secret | Kind::Hash | Kind::Anything)
-    }
-
     fn segments(&self) -> impl Iterator<Item = &'static str> {
         self.path.split('.')
     }

@@ -25,6 +25,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod upstream;
 mod values;
 
 pub use fallback::Fallback;
@@ -35,3 +36,4 @@ pub use schedule::{PROGRAM_NAME_CHARS_MAX, ScheduleEntry};
 pub use settings::Settings;
 pub use station::is_web_address;
 pub use stream::{StationFacts, StreamConfig};
+pub use upstream::Upstream;

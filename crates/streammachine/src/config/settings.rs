@@ -141,7 +141,7 @@ impl Settings {
         }
         for stream in self.streams.values() {
             if let Some(mount) = mounts.get_mut(stream.mount_key()) {
-                mount.fallback = mount.fallback.take().or_else(|| stream.fallback());
+                mount.fallback = mount.fallback.take().or_else(|| stream.fallback.clone());
             }
         }
         mounts.into_values().collect()

@@ -73,8 +73,9 @@ pub struct StreamConfig {
     pub charset: Option<Charset>,
     /// Mount that feeds it; none is the one of its own key.
     pub source: Option<String>,
-    /// What plays while no source is there, as written; see [`StreamConfig::fallback`].
-    fallback: Option<String>,
+    /// What plays while no source is there.
+    #[serde(with = "values::fallback")]
+    pub fallback: Option<Fallback>,
     /// Title until another is set.
     #[serde(rename = "metaTitle")]
     pub meta_title: String,
@@ -166,16 +167,6 @@ impl StreamConfig {
         self.listen_url.clone().or_else(at_host)
     }
 
-    /// What plays while no source is there; none also for an upstream's address, which nobody plays yet.
-    pub fn fallback(&self) -> Option<Fallback> {
-        self.fallback.as_deref().and_then(Fallback::parse)
-    }
-
-    /// True if an upstream's address is its fallback.
-    pub fn has_upstream(&self) -> bool {
-        self.fallback.is_some() && self.fallback().is_none()
-    }
-
     /// These settings with the known members of `patch`, which are named as in files; null sets the default, and a mask
     /// leaves a secret as it is.
     ///
@@ -184,6 +175,12 @@ impl StreamConfig {
     pub fn merge(&self, patch: &Map<String, Value>) -> Result<Self, Vec<String>> {
         let mut new: Self = patch::merge("streams", self, patch)?;
         patch::unmask(&mut new.source_password, &self.source_password);
+        // What is shown stands for what is set, secrets and all.
+        if let Some(old) = &self.fallback
+            && new.fallback == Fallback::parse(&old.to_string())
+        {
+            new.fallback.clone_from(&self.fallback);
+        }
         new.djs = patch::merge_djs(&self.djs, patch.get("djs"))?;
         Ok(new)
     }
@@ -194,6 +191,7 @@ impl StreamConfig {
         let changed = |name: &&str| match *name {
             "source_password" => self.source_password != new.source_password,
             "djs" => self.djs != new.djs,
+            "fallback" => self.fallback != new.fallback,
             name => old_values.get(name) != new_values.get(name),
         };
         FIXED.into_iter().filter(changed).collect()
@@ -299,6 +297,20 @@ mod tests {
         ] {
             assert_eq!(old.fixed_changes(&old.merge(&patch(change)).unwrap()), fixed);
         }
+    }
+
+    #[test]
+    fn what_is_secret_in_an_upstream_stays_when_its_mask_comes_back() {
+        let address = "http://jo:pw@radio.example/live?token=t";
+        let old = StreamConfig::with_key("test").merge(&patch(json!({"fallback": address}))).unwrap();
+        assert_eq!(old.to_json()["fallback"], "http://***@radio.example/live?***");
+        assert_eq!(old.fallback, Fallback::parse(address));
+        for same in [old.to_json(), json!({"name": "N"}), json!({"fallback": address})] {
+            assert_eq!(old.merge(&patch(same)).unwrap().fallback, old.fallback);
+        }
+        let other =
+            old.merge(&patch(json!({"fallback": "http://jo:px@radio.example/live?token=t"}))).unwrap();
+        assert_eq!(old.fixed_changes(&other), ["fallback"]);
     }
 
     #[test]

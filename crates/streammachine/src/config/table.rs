@@ -80,7 +80,7 @@ pub static KEYS: &[Key] = &[
     Key::new("streams.*.charset", Kind::Charset, "null", "Character set of titles from sources; see `sources.MOUNT.charset`."),
     Key::new("streams.*.source", Kind::MountName, "null", "Mount that feeds the stream; `null` is the mount named as the stream."),
     Key::new("streams.*.fallback", Kind::Fallback, "null",
-        "Plays while no source is there: `builtin:programme`, or `file:///PATH`, again and again."),
+        "Plays while no source is there: `builtin:programme`, `file:///PATH`, again and again, or another server's stream at `http://` or `https://`."),
     Key::new("streams.*.metaTitle", Kind::Text, "\"\"", "Title while the source on air has told none and the API has set none."),
     Key::new("streams.*.metaUrl", Kind::Text, "\"\"", "Web address sent with the title."),
     Key::new("streams.*.acceptSourceMeta", Kind::Flag, "null",

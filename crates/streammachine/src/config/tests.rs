@@ -228,7 +228,7 @@ fn unknown_dead_and_later_keys_only_warn() {
   "log": { "level": "debug", "campfire": { "room": 1 }, "w3c": { "file": "/var/log/w3c.log", "level": "request" } },
   "streams": { "test": {
     "sceonds": 5, "preroll": "http://ads.example", "transcoder": "", "bandwidth": "0",
-    "source_password": "x", "fallback": "http://radio.example/live",
+    "source_password": "x",
   } },
   "port": 1, "port": 2,
 }"#;
@@ -243,8 +243,6 @@ fn unknown_dead_and_later_keys_only_warn() {
             "FILE:3:66: log.w3c.file: recognised but not implemented in this version; it has no effect",
             "FILE:5:5: streams.test.sceonds: unknown key; did you mean \"seconds\"?",
             "FILE:5:19: streams.test.preroll: recognised but not implemented in this version; it has no effect",
-            "FILE:6:41: streams.test.fallback: an upstream as a fallback is recognised but not implemented in this \
-             version; it has no effect",
             "FILE:8:14: port: is here twice; the last one counts",
         ]
     );

@@ -171,8 +171,8 @@ pub fn mask(object: &mut Map<String, Value>, path: &mut Path) {
     for (name, value) in object {
         path.push(name.clone());
         match (keys::find(path), value) {
-            (Found::Key(key), value) if key.is_secret() && !value.is_null() => {
-                *value = wire::auth::Secret::MASK.into();
+            (Found::Key(key), value) if key.kind == Kind::Anything || !value.is_object() => {
+                key.kind.mask(value);
             }
             (_, Value::Object(members)) => mask(members, path),
             _ => {}

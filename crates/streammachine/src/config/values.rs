@@ -58,6 +58,27 @@ pub mod secrets {
     }
 }
 
+/// What plays while no source is there: shown without what may be secret in it.
+pub mod fallback {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::config::Fallback;
+
+    pub fn serialize<S: Serializer>(value: &Option<Fallback>, serializer: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(fallback) => serializer.collect_str(fallback),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Fallback>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        let parse =
+            |text: String| Fallback::parse(&text).ok_or_else(|| serde::de::Error::custom("no fallback"));
+        text.map(parse).transpose()
+    }
+}
+
 /// A codec by the name that streams have for their format.
 pub mod codec {
     use audio::Codec;

@@ -18,6 +18,7 @@ use wire::head::{Head, Protocol};
 use wire::metadata::Dialect;
 use wire::path::split_target;
 use wire::source::{SourceRequest, answers, classify};
+use wire::upstream::SOURCE_HEADER;
 
 use crate::admin::icecast::lines;
 use crate::base::head::{self, Failure, Request, answer_and_close};
@@ -134,6 +135,7 @@ impl Connection {
             who: self.app.who(|name| head.header(name), peer),
             origin: head.header("origin"),
             icy: head.header("icy-metadata"),
+            puller: head.header(SOURCE_HEADER),
             range: head.header("range").filter(|_| head.header("if-range").is_none()),
         };
         Some(self.app.decide(&stream, &ask))

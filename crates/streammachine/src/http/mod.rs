@@ -18,7 +18,7 @@ use jiff::tz::TimeZone;
 use regex::RegexSet;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wire::instant;
-use wire::listen::{ListenPath, ListenQuery};
+use wire::listen::{ListenPath, ListenQuery, Start};
 use wire::path::split_target;
 
 use crate::admin::Admin;
@@ -83,6 +83,8 @@ pub struct Ask<'a> {
     pub origin: Option<&'a str>,
     /// `Icy-MetaData`.
     pub icy: Option<&'a str>,
+    /// The source that another server's stream is pulled for, if a server asks.
+    pub puller: Option<&'a str>,
     /// `Range`, if it is to be heeded: `If-Range` asks for all when it cannot be said that nothing has changed.
     pub range: Option<&'a str>,
 }
@@ -208,6 +210,9 @@ impl App {
             return Err(Short::new(302, text).with(headers));
         }
         let asked = program::resolve(stream, asked, wall).map_err(|missing| Short::new(404, missing.0))?;
+        if let Some(puller) = ask.puller {
+            admit_puller(stream, puller, &asked)?;
+        }
         let icy = ask.icy.is_some_and(|value| value.trim() == "1");
         let mut opened = open(stream, &asked, icy, &self.clock).map_err(refusal)?;
         if !ask.head_only {
@@ -215,6 +220,19 @@ impl App {
         }
         Ok(opened)
     }
+}
+
+/// Refuses a server that would hear itself, and one that would hear the end of the last source at each of its tries.
+fn admit_puller(stream: &Stream, puller: &str, asked: &ListenQuery) -> Result<(), Short> {
+    let line = stream.mount().line();
+    if line.iter().any(|source| source.id.to_string() == puller) {
+        return Err(Short::new(403, "The stream would feed itself.\n"));
+    }
+    let is_on_air = line.first().is_some_and(|source| source.format().is_some());
+    if is_on_air || asked.start != Start::Live {
+        return Ok(());
+    }
+    Err(Short::new(404, "No source is on air.\n"))
 }
 
 fn refusal(refused: Refused) -> Short {

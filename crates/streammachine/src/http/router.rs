@@ -15,6 +15,7 @@ use axum::{Extension, Router};
 use wire::hls::HlsPath;
 use wire::listen::ListenPath;
 use wire::path::split_target;
+use wire::upstream::SOURCE_HEADER;
 
 use crate::admin::{api, icecast};
 use crate::base::cors::Header;
@@ -135,6 +136,7 @@ async fn other(State(app): State<Arc<App>>, Extension(cut): Extension<Cut>, requ
             who: who(&app, headers, peer(&request)),
             origin: text(headers, header::ORIGIN),
             icy: text(headers, HeaderName::from_static("icy-metadata")),
+            puller: headers.get(SOURCE_HEADER).and_then(|value| value.to_str().ok()),
             range: text(headers, header::RANGE).filter(|_| !headers.contains_key(header::IF_RANGE)),
         };
         return audio(&app, app.decide(&stream, &ask), cut);

@@ -25,8 +25,9 @@ use wire::text::Charset;
 
 use crate::base::clock::Clock;
 use crate::base::task as tasks;
-use crate::config::MountConfig;
+use crate::config::{MountConfig, Upstream};
 use crate::mount::history::History;
+use crate::source::reader::Limits;
 use crate::source::{Output, Report, Source};
 
 pub use titles::Sender;
@@ -57,17 +58,26 @@ pub enum Fallback {
     },
     /// A file, again and again.
     File(PathBuf),
+    /// The stream of another server.
+    Proxy {
+        /// Its address.
+        upstream: Upstream,
+        /// How it is watched.
+        limits: Limits,
+    },
 }
 
 /// What happens on air.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// Another source goes on air; frames that follow are its.
+    /// Another source goes on air, or the same begins anew; frames that follow are its.
     Started,
     /// Whole frames of the source on air.
     Frames(Arc<[Batch]>),
     /// What the source on air told last of what it plays; none if it has told nothing.
     Metadata(Option<Metadata>),
+    /// What the source on air plays, told in its audio: by an upstream.
+    UpstreamMetadata(Metadata),
     /// Nobody is on air any more.
     Stopped,
 }

@@ -76,7 +76,7 @@ mod tests {
     }
 
     fn fallback() -> Arc<Source> {
-        Source::new(Origin::Programme, Time(0))
+        Source::of_fallback(Origin::Programme, Time(0))
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::base::task as tasks;
 use crate::mount::order::Order;
 use crate::mount::titles::{Sender, Title, Titles};
 use crate::mount::{Command, Event, Fallback, Line, Tap};
-use crate::source::{End, Origin, Output, Report, Source, builtin, file};
+use crate::source::{End, Origin, Output, Report, Source, builtin, file, proxy};
 
 pub(super) struct Task {
     key: String,
@@ -94,8 +94,10 @@ impl Task {
                 // One that comes late hears who is on air and what was said last.
                 let started = self.order.active().map(|_| Event::Started);
                 let said = self.shown.clone().map(|title| Event::Metadata(title.told));
+                let upstream = self.order.active().and_then(|source| source.metadata());
+                let upstream = upstream.map(Event::UpstreamMetadata);
                 let now = self.clock.now();
-                if [started, said].iter().flatten().all(|event| tap(event, now)) {
+                if [started, said, upstream].iter().flatten().all(|event| tap(event, now)) {
                     self.taps.push(tap);
                 }
                 self.settle();
@@ -119,12 +121,26 @@ impl Task {
                     self.tell(&frames(batches));
                 }
             }
+            Report::Metadata(metadata) => {
+                if self.on_air == Some(id) {
+                    self.tell(&Event::UpstreamMetadata(metadata));
+                }
+            }
+            Report::Interrupted => self.begin_anew(id),
             Report::Ended(end) => {
                 if self.remove(id, &end) {
                     // A fallback ends by itself only when it is stopped: it is wanted again at once, or not at all.
                     self.settle();
                 }
             }
+        }
+    }
+
+    /// A source that lost its connection gives nothing until it has another: others may take its place.
+    fn begin_anew(&mut self, id: Uuid) {
+        self.settle();
+        if self.on_air == Some(id) {
+            self.tell(&Event::Started);
         }
     }
 
@@ -157,8 +173,9 @@ impl Task {
         let origin = match &fallback {
             Fallback::Programme { .. } => Origin::Programme,
             Fallback::File(path) => Origin::File(path.clone()),
+            Fallback::Proxy { upstream, .. } => Origin::Proxy(upstream.clone()),
         };
-        let source = Source::new(origin, self.clock.now().wall);
+        let source = Source::of_fallback(origin, self.clock.now().wall);
         let output = Output::new(Arc::clone(&source), self.reports.clone());
         self.add(source);
         let again = std::mem::replace(&mut self.played_before, true);
@@ -170,6 +187,9 @@ impl Task {
             }
             Fallback::File(path) => {
                 tasks::spawn("file", async move { file::run(&path, clock, output).await });
+            }
+            Fallback::Proxy { upstream, limits } => {
+                tasks::spawn("proxy", async move { proxy::run(&upstream, limits, clock, output).await });
             }
         }
     }

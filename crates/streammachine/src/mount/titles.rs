@@ -70,7 +70,7 @@ impl Sender {
             Origin::Icecast { peer, agent } | Origin::Shoutcast { peer, agent } => {
                 (Some(peer.ip()), Some(agent.clone()))
             }
-            Origin::File(_) | Origin::Programme => (None, None),
+            Origin::Proxy(_) | Origin::File(_) | Origin::Programme => (None, None),
         };
         Sender { dj: source.dj.clone(), ip, agent }
     }

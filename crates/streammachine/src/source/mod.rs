@@ -7,6 +7,7 @@ pub mod file;
 pub mod foreign;
 pub mod pace;
 pub mod programme;
+pub mod proxy;
 pub mod reader;
 
 use std::net::SocketAddr;
@@ -21,6 +22,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use wire::announced::Announced;
+use wire::icy::Metadata;
+use wire::metadata::clean;
+
+use crate::config::Upstream;
 
 /// Where a source's audio comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +48,8 @@ pub enum Origin {
     File(PathBuf),
     /// The programme that ships with the server.
     Programme,
+    /// The stream of another server, asked for again whenever it ends.
+    Proxy(Upstream),
 }
 
 /// One source: facts that its task keeps up to date and others read.
@@ -60,7 +67,9 @@ pub struct Source {
     pub connected_at: Time,
     /// Ends its task.
     pub stop: CancellationToken,
+    is_fallback: bool,
     format: Mutex<Option<Format>>,
+    metadata: Mutex<Option<Metadata>>,
     last_audio_us: AtomicI64,
     bytes: AtomicU64,
 }
@@ -83,6 +92,9 @@ pub enum End {
     /// What came is known, and is not framed here.
     #[error(transparent)]
     Foreign(#[from] foreign::Foreign),
+    /// What should be ICY metadata is none.
+    #[error("there are no titles where `icy-metaint` says")]
+    Garbled,
     /// The operator, a change of configuration or the end of the process stopped it.
     #[error("stopped by the server")]
     Stopped,
@@ -93,6 +105,10 @@ pub enum End {
 pub enum Report {
     /// Whole frames, in order.
     Frames(Vec<Batch>),
+    /// What it plays from here on, as told in its audio.
+    Metadata(Metadata),
+    /// It lost its connection and will make another: frames that follow do not continue those before.
+    Interrupted,
     /// It ended; nothing follows.
     Ended(End),
 }
@@ -107,6 +123,7 @@ pub struct Output {
 
 impl Source {
     /// A source that just connected.
+    #[cfg(test)]
     pub fn new(origin: Origin, connected_at: Time) -> Arc<Self> {
         Self::of_encoder(Uuid::new_v4(), origin, None, Announced::default(), connected_at)
     }
@@ -119,17 +136,28 @@ impl Source {
         announced: Announced,
         connected_at: Time,
     ) -> Arc<Self> {
-        Arc::new(Source {
-            id,
+        Arc::new(Source { id, dj, announced, ..Self::blank(origin, connected_at) })
+    }
+
+    /// One that plays only while nobody else does.
+    pub fn of_fallback(origin: Origin, connected_at: Time) -> Arc<Self> {
+        Arc::new(Source { is_fallback: true, ..Self::blank(origin, connected_at) })
+    }
+
+    fn blank(origin: Origin, connected_at: Time) -> Self {
+        Source {
+            id: Uuid::new_v4(),
             origin,
-            dj,
-            announced,
+            dj: None,
+            announced: Announced::default(),
             connected_at,
             stop: CancellationToken::new(),
+            is_fallback: false,
             format: Mutex::new(None),
+            metadata: Mutex::new(None),
             last_audio_us: AtomicI64::new(connected_at.0),
             bytes: AtomicU64::new(0),
-        })
+        }
     }
 
     /// Notes that `bytes` of frames of `format` came.
@@ -139,7 +167,7 @@ impl Source {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Format of its latest frames; none before the first.
+    /// Format of its latest frames; none before the first, and none while it has lost its connection.
     pub fn format(&self) -> Option<Format> {
         *self.format.lock()
     }
@@ -156,7 +184,12 @@ impl Source {
 
     /// True for one that plays only while nobody else does.
     pub fn is_fallback(&self) -> bool {
-        matches!(self.origin, Origin::File(_) | Origin::Programme)
+        self.is_fallback
+    }
+
+    /// What it said last of what it plays, in its audio.
+    pub fn metadata(&self) -> Option<Metadata> {
+        self.metadata.lock().clone()
     }
 }
 
@@ -168,6 +201,7 @@ impl std::fmt::Display for Source {
             Origin::Shoutcast { peer, .. } => write!(f, "SHOUTcast ({peer})"),
             Origin::File(path) => write!(f, "File ({})", path.display()),
             Origin::Programme => write!(f, "Programme (builtin)"),
+            Origin::Proxy(upstream) => write!(f, "Proxy ({upstream})"),
         }
     }
 }
@@ -184,6 +218,26 @@ impl Output {
         let bytes: usize = batches.iter().map(|batch| batch.data.len()).sum();
         self.source.heard(last.format, bytes as u64, now);
         self.reports.send((self.source.id, Report::Frames(batches))).await.is_ok()
+    }
+
+    /// Tells what is played from here on, unless that was said before. False when the mount is gone.
+    pub async fn metadata(&self, said: Metadata) -> bool {
+        let said = Metadata { title: clean(&said.title), url: clean(&said.url) };
+        {
+            let mut last = self.source.metadata.lock();
+            // Until it has said something, that there is no title says nothing.
+            if last.as_ref().unwrap_or(&Metadata::default()) == &said {
+                return true;
+            }
+            *last = Some(said.clone());
+        }
+        self.reports.send((self.source.id, Report::Metadata(said))).await.is_ok()
+    }
+
+    /// Tells that the connection was lost and will be made anew. False when the mount is gone.
+    pub async fn interrupted(&self) -> bool {
+        *self.source.format.lock() = None;
+        self.reports.send((self.source.id, Report::Interrupted)).await.is_ok()
     }
 
     /// Tells that the source ended.

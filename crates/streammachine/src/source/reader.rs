@@ -1,4 +1,4 @@
-//! An encoder's connection: bytes in, frames out, with a watch on silence, garbage and haste.
+//! A source's connection: bytes in, frames and titles out, with a watch on silence, garbage and haste.
 
 use std::borrow::Cow;
 use std::io;
@@ -7,7 +7,8 @@ use std::time::Duration;
 use audio::{Batch, Codec, Mono, Parser};
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use wire::chunked;
+use wire::icy::Metadata;
+use wire::{chunked, icy};
 
 use crate::base::clock::Clock;
 use crate::source::foreign::{FIRST_BYTES, Foreign};
@@ -20,8 +21,11 @@ const FRAMES_WITHIN: Duration = Duration::from_secs(3);
 const AHEAD_MAX: Duration = Duration::from_secs(600);
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
+/// Of titles with less audio between them only the last is taken. Each is kept as long as the audio, and is at most as
+/// long as this: they cannot come to more than the audio itself.
+const TITLES_APART_BYTES: usize = 4096;
 
-/// How the body of a source request is framed.
+/// How the body of a request or an answer is framed.
 #[derive(Debug)]
 pub enum Body {
     /// Audio up to the end of the connection.
@@ -30,6 +34,17 @@ pub enum Body {
     Length(u64),
     /// HTTP chunks.
     Chunked(chunked::Decoder),
+}
+
+/// What a connection carries.
+#[derive(Debug)]
+pub struct Content {
+    /// How it is framed.
+    pub body: Body,
+    /// Takes the titles out of the audio, where they are in it.
+    pub titles: Option<icy::Reader>,
+    /// What has come of it already.
+    pub first: Bytes,
 }
 
 /// What a reader is told about its source.
@@ -41,44 +56,68 @@ pub struct Limits {
     pub hint: Codec,
 }
 
-/// Reads `connection` to its end and reports what it gave. `first` are the bytes that came with the request head.
+/// Reads `connection` to its end and reports what it gave, and that it ended. `first` are the bytes that came with the
+/// request head.
 pub async fn run(
-    mut connection: impl AsyncRead + Unpin,
-    mut body: Body,
+    connection: impl AsyncRead + Unpin,
+    body: Body,
     first: Bytes,
     limits: Limits,
     clock: Clock,
     output: Output,
 ) -> End {
+    let content = Content { body, titles: None, first };
+    let end = read(connection, content, limits, clock, &output).await;
+    output.ended(end.clone()).await;
+    end
+}
+
+/// The same for a source that goes on with another connection: its end is not reported.
+pub async fn read(
+    mut connection: impl AsyncRead + Unpin,
+    content: Content,
+    limits: Limits,
+    clock: Clock,
+    output: &Output,
+) -> End {
     let mut framer = Framer::new(limits, clock.mono());
-    let end = read_all(&mut connection, &mut body, first, &mut framer, clock, &output).await;
+    let end = read_all(&mut connection, content, &mut framer, clock, output).await;
     // However it ended: a frame that is whole is kept, although none follows that would prove it.
     output.frames(framer.finish(), clock.now().wall).await;
     let end = framer.foreign().map_or(end, End::Foreign);
-    output.ended(end.clone()).await;
     end
 }
 
 async fn read_all(
     connection: &mut (impl AsyncRead + Unpin),
-    body: &mut Body,
-    first: Bytes,
+    content: Content,
     framer: &mut Framer,
     clock: Clock,
     output: &Output,
 ) -> End {
     // Looked at only where nothing is on its way to the mount: frames that were found are never dropped.
     let stop = &output.source.stop;
+    let Content { mut body, titles, first } = content;
+    let mut titles = titles.map(Titles::new);
     let mut buffer = BytesMut::from(&first[..]);
     loop {
         if !buffer.is_empty() {
             let now = clock.now();
-            let (audio, end) = body.decode(&buffer);
-            let batches = framer.push(&audio, now.mono);
-            if !output.frames(batches, now.wall).await {
-                return End::Stopped;
+            let (bytes, end) = body.decode(&buffer);
+            let (found, garbled) = match &mut titles {
+                Some(titles) => titles.take_out(&bytes, framer, now.mono),
+                None => (vec![Found::Frames(framer.push(&bytes, now.mono))], None),
+            };
+            for found in found {
+                let is_heard = match found {
+                    Found::Frames(batches) => output.frames(batches, now.wall).await,
+                    Found::Title(title) => output.metadata(title).await,
+                };
+                if !is_heard {
+                    return End::Stopped;
+                }
             }
-            if let Some(end) = end {
+            if let Some(end) = garbled.or(end) {
                 return end;
             }
             buffer.clear();
@@ -113,9 +152,19 @@ fn kind(error: &io::Error) -> String {
     error.kind().to_string()
 }
 
+impl From<wire::source::Body> for Body {
+    fn from(body: wire::source::Body) -> Self {
+        match body {
+            wire::source::Body::Identity => Body::Identity,
+            wire::source::Body::Length(length) => Body::Length(length),
+            wire::source::Body::Chunked => Body::Chunked(chunked::Decoder::default()),
+        }
+    }
+}
+
 impl Body {
     /// The audio in `input`, and the end of the source if it lies in there.
-    fn decode<'a>(&mut self, input: &'a [u8]) -> (Cow<'a, [u8]>, Option<End>) {
+    pub(super) fn decode<'a>(&mut self, input: &'a [u8]) -> (Cow<'a, [u8]>, Option<End>) {
         match self {
             Body::Identity => (input.into(), None),
             Body::Length(left) => {
@@ -132,6 +181,54 @@ impl Body {
                 (audio.into(), end)
             }
         }
+    }
+}
+
+/// What was found in some bytes, in order.
+enum Found {
+    Frames(Vec<Batch>),
+    Title(Metadata),
+}
+
+/// Takes titles out of the audio.
+struct Titles {
+    reader: icy::Reader,
+    /// The latest, until it may be told.
+    held: Option<Metadata>,
+    /// Bytes of audio that must come before.
+    wait_bytes: usize,
+}
+
+impl Titles {
+    fn new(reader: icy::Reader) -> Self {
+        Titles { reader, held: None, wait_bytes: 0 }
+    }
+
+    /// Frames and titles in `bytes`, and the end of the source if the titles are not where they should be.
+    fn take_out(&mut self, bytes: &[u8], framer: &mut Framer, now: Mono) -> (Vec<Found>, Option<End>) {
+        let Titles { reader, held, wait_bytes } = self;
+        let (mut found, mut end) = (Vec::new(), None);
+        reader.read(bytes, |event| {
+            match event {
+                _ if end.is_some() => return,
+                icy::Event::Audio(audio) => {
+                    *wait_bytes = wait_bytes.saturating_sub(audio.len());
+                    let batches = framer.push(audio, now);
+                    if !batches.is_empty() {
+                        found.push(Found::Frames(batches));
+                    }
+                }
+                icy::Event::Metadata(title) => *held = Some(title),
+                icy::Event::Garbage => end = Some(End::Garbled),
+            }
+            if *wait_bytes == 0
+                && let Some(title) = held.take()
+            {
+                *wait_bytes = TITLES_APART_BYTES;
+                found.push(Found::Title(title));
+            }
+        });
+        (found, end)
     }
 }
 
@@ -274,6 +371,7 @@ mod tests {
                 match report {
                     Report::Frames(batches) => batches.iter().for_each(|batch| audio.extend(&batch.data)),
                     Report::Ended(_) => return,
+                    other => panic!("an encoder's audio tells nothing else: {other:?}"),
                 }
                 stop.cancel();
             }
@@ -307,6 +405,42 @@ mod tests {
         let chunk = [format!("{:x}\r\n", whole.len()).as_bytes(), &whole, b"\r\nno number\r\n"].concat();
         let (audio, end) = read(&chunk, tokio::io::empty(), Body::Chunked(chunked::Decoder::default())).await;
         assert_eq!((audio, matches!(end, End::Broken(_))), (whole, true));
+    }
+
+    /// What is found in `bytes`: `audio` for frames, else the title.
+    fn take_out(titles: &mut Titles, framer: &mut Framer, bytes: &[u8]) -> (Vec<String>, Option<End>) {
+        let (found, end) = titles.take_out(bytes, framer, Mono(0));
+        let name = |found| match found {
+            Found::Frames(_) => "audio".to_owned(),
+            Found::Title(title) => title.title,
+        };
+        (found.into_iter().map(name).collect(), end)
+    }
+
+    #[test]
+    fn titles_are_told_where_they_are_in_the_audio_and_not_too_close() {
+        let (mut framer, mut titles) = (framer(), Titles::new(icy::Reader::new(1_000)));
+        let audio = Mp3Frames::new(64, 44_100, 2).bytes(0..40);
+        let mut runs = audio.chunks_exact(1_000);
+        let mut run = |title: &str| {
+            let metadata = Metadata { title: title.to_owned(), url: String::new() };
+            [runs.next().unwrap(), &icy::encode_block(&metadata)].concat()
+        };
+        let mut hear = |bytes: &[u8]| take_out(&mut titles, &mut framer, bytes);
+        let all = |names: &[&str]| (names.iter().map(ToString::to_string).collect::<Vec<_>>(), None);
+        assert_eq!(hear(&[run("A"), run("B"), run("C")].concat()), all(&["audio", "A", "audio", "audio"]));
+        assert_eq!(hear(&[run("C"), run("C")].concat()), all(&["audio", "audio"]));
+        // The last of those that came too soon is told once there is enough audio.
+        assert_eq!(hear(&run("D")), all(&["audio", "C"]));
+    }
+
+    #[test]
+    fn what_is_no_title_where_one_should_be_ends_the_source() {
+        let (mut framer, mut titles) = (framer(), Titles::new(icy::Reader::new(1_000)));
+        let audio = Mp3Frames::new(64, 44_100, 2).bytes(0..40);
+        let bytes = [&audio[..1_000], b"\x01no field is here!", &audio[1_000..]].concat();
+        let (found, end) = take_out(&mut titles, &mut framer, &bytes);
+        assert_eq!((found, end), (vec!["audio".to_owned()], Some(End::Garbled)));
     }
 
     #[tokio::test]

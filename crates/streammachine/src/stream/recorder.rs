@@ -47,6 +47,7 @@ pub(super) struct Recorder {
     clock: Clock,
     default_metadata: Metadata,
     accepts_metadata: bool,
+    accepts_upstream: bool,
     degraded: bool,
     /// The latest moment that the chunker was told.
     heard_at: Now,
@@ -76,6 +77,7 @@ impl Recorder {
             clock,
             default_metadata,
             accepts_metadata: config.accept_source_meta != Some(false),
+            accepts_upstream: config.accept_source_meta == Some(true),
             degraded: false,
             heard_at: clock.now(),
             grew,
@@ -142,6 +144,11 @@ impl Recorder {
             Event::Metadata(told) => {
                 if self.accepts_metadata {
                     self.writer.set_metadata(told.unwrap_or_else(|| self.default_metadata.clone()), now.wall);
+                }
+            }
+            Event::UpstreamMetadata(metadata) => {
+                if self.accepts_upstream {
+                    self.writer.set_metadata(metadata, now.wall);
                 }
             }
             Event::Stopped => self.chunker.finish(now, &mut self.chunks),

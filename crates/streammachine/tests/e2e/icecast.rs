@@ -60,7 +60,7 @@ const SAME_IN_STATS: [&str; 21] = [
 ];
 
 /// A real Icecast; dropping it stops it.
-struct Icecast {
+pub struct Icecast {
     address: SocketAddr,
     _process: Process,
     _directory: TempDir,
@@ -68,7 +68,7 @@ struct Icecast {
 
 impl Icecast {
     /// Starts Debian's; none where it is not installed.
-    fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         let program = programs::find("icecast2")?;
         // Another may take the port before Icecast has it: then it ends, and the next is tried.
         poll(DEADLINE, || {
@@ -94,6 +94,11 @@ impl Icecast {
             });
             (is_ready == Some(true)).then_some(Icecast { address, _process: process, _directory: directory })
         })
+    }
+
+    /// Where it listens, for sources and listeners.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 }
 

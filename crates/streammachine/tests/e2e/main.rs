@@ -26,6 +26,7 @@ mod named_spans;
 mod players;
 mod playlists;
 mod programs;
+mod proxy;
 mod rewind;
 mod rewound;
 mod shoutcast;

@@ -126,7 +126,9 @@ impl OnAir {
             Origin::Icecast { peer, agent } | Origin::Shoutcast { peer, agent } => {
                 (peer.ip().to_string(), wire::metadata::clean(agent))
             }
-            Origin::File(_) | Origin::Programme => ("127.0.0.1".to_owned(), "StreamMachine".to_owned()),
+            Origin::File(_) | Origin::Programme | Origin::Proxy(_) => {
+                ("127.0.0.1".to_owned(), "StreamMachine".to_owned())
+            }
         };
         let listenurl = base.to_owned() + &wire::path::encode_target(&self.mount(), &[]);
         let mut facts = self.format_facts();

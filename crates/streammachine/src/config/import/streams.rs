@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use wire::key;
 use wire::metadata::clean;
 
@@ -10,7 +11,7 @@ use super::draft::Draft;
 use super::server::Server;
 use super::xml::Element;
 use super::{Surroundings, headers, leave};
-use crate::config::coerce::is_url;
+use crate::config::Upstream;
 
 /// Kilobits a second of a stream that does not tell its bitrate, for bursts, which Icecast counts in bytes.
 const BITRATE_KBPS: f64 = 128.0;
@@ -343,21 +344,26 @@ impl<'a> Streams<'a, '_> {
         let part = |name: &str| upstream.child(name).or(relay.child(name)).map(Element::text);
         let mount = part("mount").unwrap_or_else(|| "/".to_owned());
         let mount = if mount.starts_with('/') { mount } else { format!("/{mount}") };
+        let encoded = |name: &str| {
+            let text = part(name).unwrap_or_default();
+            utf8_percent_encode(&text, NON_ALPHANUMERIC).to_string()
+        };
+        let user = match (encoded("username"), encoded("password")) {
+            (user, password) if user.is_empty() && password.is_empty() => String::new(),
+            (user, password) => format!("{user}:{password}@"),
+        };
         let url = part("uri").unwrap_or_else(|| {
             let server = part("server").unwrap_or_else(|| "127.0.0.1".to_owned());
             let server = if server.contains(':') { format!("[{server}]") } else { server };
-            format!("http://{server}:{}{mount}", part("port").unwrap_or_else(|| "8000".to_owned()))
+            format!("http://{user}{server}:{}{mount}", part("port").unwrap_or_else(|| "8000".to_owned()))
         });
         let local = relay.child("local-mount").map_or(mount, Element::text);
         let known = self.keys.get(local.trim_start_matches('/')).cloned();
         let Some(key) = known.or_else(|| self.stream(relay, &local, None)) else { return };
-        if url.contains('@') || !is_url(&url) {
-            self.draft.warn(relay, "is left out: its upstream is no address of `http` without a user");
-        } else if self.draft.set(relay, &["streams", &key, "fallback"], url) {
-            let message = format!(
-                "is the `fallback` of streams.{key}, which is known and has no effect in this version"
-            );
-            self.draft.warn(relay, format!("{message}: let an encoder or ffmpeg bring its audio"));
+        if Upstream::parse(&url).is_none() {
+            self.draft.warn(relay, "is left out: its upstream is no address of `http` or `https`");
+        } else {
+            self.draft.set(relay, &["streams", &key, "fallback"], url);
         }
         if relay.child("relay-shoutcast-metadata").is_some_and(Element::is_on) {
             self.draft.set(relay, &["streams", &key, "acceptSourceMeta"], true);
@@ -370,6 +376,8 @@ impl<'a> Streams<'a, '_> {
             "upstream",
             "master",
             "uri",
+            "username",
+            "password",
             "relay-shoutcast-metadata",
         ];
         for element in relay.children().filter(|element| !taken.contains(&element.name())) {
@@ -413,11 +421,7 @@ impl<'a> Streams<'a, '_> {
             return self.draft.warn(element, "is left out: it leads back to the stream itself, or too far");
         }
         let url = format!("http://{}/{target}", self.server.local);
-        if self.draft.set(element, &["streams", key, "fallback"], url) {
-            let message = "another stream as `fallback` is known and has no effect in this version; until then let the \
-                           other encoder send to this mount too: it takes over when the first one ends";
-            self.draft.warn(element, message);
-        }
+        self.draft.set(element, &["streams", key, "fallback"], url);
     }
 
     fn fall_back_to_file(&mut self, key: &str, element: Element<'a>) {

@@ -57,7 +57,7 @@ fn the_example_is_without_fault_and_fits_the_schema() {
     assert_eq!((settings.port, settings.source_port), (8001, 8002));
     let stream = &settings.streams["test"];
     assert_eq!(stream.source_password.as_ref().unwrap().expose(), "testing");
-    assert!(stream.root_route && stream.fallback().is_some());
+    assert!(stream.root_route && stream.fallback.is_some());
 
     let example: Value = json5::from_str(EXAMPLE).unwrap();
     assert_eq!(violations(&schema::json_schema(), &example, ""), [""; 0]);

@@ -59,7 +59,7 @@ fn samples(kind: &Kind) -> (Vec<(Value, Value)>, Vec<Value>) {
         ),
         Kind::Fallback => texts(
             &["builtin:programme", "file:///a b.mp3", "http://radio.example/live", "https://radio.example"],
-            &["builtin:other", "file://a", "http://", "/a.mp3"],
+            &["builtin:other", "file://a", "http://", "/a.mp3", "http://a b", "ftp://radio.example"],
         ),
         Kind::Path => texts(&["/var/lib/x", "relative"], &["", "a\0b"]),
         Kind::Name => {

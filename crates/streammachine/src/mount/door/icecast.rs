@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use tokio::net::TcpStream;
 use wire::announced::Announced;
-use wire::chunked;
 use wire::head::Head;
 use wire::source::{self as request, SourceRequest, answers, classify};
 
@@ -15,7 +14,6 @@ use crate::mount::Sender;
 use crate::mount::admission;
 use crate::mount::history::{Asked, Protocol};
 use crate::mount::reception::Visitor;
-use crate::source::reader::Body;
 use crate::source::{Origin, Source};
 
 impl Door {
@@ -84,11 +82,7 @@ impl Door {
         if !welcome(&mut socket, wanted.welcome()).await {
             return;
         }
-        let body = match wanted.body {
-            request::Body::Identity => Body::Identity,
-            request::Body::Length(length) => Body::Length(length),
-            request::Body::Chunked => Body::Chunked(chunked::Decoder::default()),
-        };
+        let body = wanted.body.into();
         let origin = Origin::Icecast { peer, agent };
         let source = Source::of_encoder(id, origin, dj, announced, self.clock.now().wall);
         self.read(socket, first, Guest { mount: admitted.mount, source, asked, place, body }).await;

@@ -1,0 +1,85 @@
+//! The stream of another server as a source: pulled as a player does it, again and again, titles and all.
+//!
+//! It is one source however often its connection breaks. How a stream is asked for is in `proxy/client.rs`.
+
+mod client;
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::base::clock::Clock;
+use crate::base::seldom::Seldom;
+use crate::config::Upstream;
+use crate::source::reader::{self, Limits};
+use crate::source::{End, Output};
+use client::{Ask, Trouble};
+
+/// From one try to the next at least; as the original. A connection that lasted longer is followed by the next at once.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What an upstream is asked for, and what is logged of it.
+struct Proxy<'a> {
+    upstream: &'a Upstream,
+    limits: Limits,
+    clock: Clock,
+    output: &'a Output,
+    /// Whether titles are asked for: not of a server that says where they are and does not keep to it.
+    titles: bool,
+    news: Seldom,
+    complaint: Seldom,
+}
+
+/// Relays `upstream` until it is stopped.
+pub async fn run(upstream: &Upstream, limits: Limits, clock: Clock, output: Output) {
+    let (news, complaint) = (Seldom::default(), Seldom::default());
+    let mut proxy = Proxy { upstream, limits, clock, output: &output, titles: true, news, complaint };
+    let stop = &output.source.stop;
+    loop {
+        let next = Instant::now() + RETRY;
+        match proxy.pull().await {
+            Ok(End::Stopped) => break,
+            Ok(end) => {
+                if end == End::Garbled {
+                    proxy.titles = false;
+                }
+                proxy.complain(&end);
+            }
+            Err(trouble) => proxy.complain(&trouble),
+        }
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = sleep_until(next) => {}
+        }
+    }
+    output.ended(End::Stopped).await;
+}
+
+impl Proxy<'_> {
+    /// Asks once, and relays what is given to its end.
+    async fn pull(&self) -> Result<End, Trouble> {
+        let source = &self.output.source;
+        let ask = Ask { source: source.id, titles: self.titles };
+        let (connection, content) = tokio::select! {
+            () = source.stop.cancelled() => return Ok(End::Stopped),
+            opened = client::open(self.upstream, &ask) => opened?,
+        };
+        if self.news.ready() {
+            tracing::info!(%source, id = %source.id, "upstream connected");
+        }
+        let before = source.audio_bytes();
+        // The reader looks after stopping by itself, so that no frame is lost that was found.
+        let end = reader::read(connection, content, self.limits, self.clock, self.output).await;
+        if end != End::Stopped && source.audio_bytes() > before && !self.output.interrupted().await {
+            return Ok(End::Stopped);
+        }
+        Ok(end)
+    }
+
+    fn complain(&self, reason: &dyn std::fmt::Display) {
+        if self.complaint.ready() {
+            let source = &self.output.source;
+            tracing::warn!(%source, id = %source.id, %reason, "no audio from the upstream; trying again");
+        }
+    }
+}
