@@ -84,8 +84,7 @@ pub async fn read(
     let end = read_all(&mut connection, content, &mut framer, clock, output).await;
     // However it ended: a frame that is whole is kept, although none follows that would prove it.
     output.frames(framer.finish(), clock.now().wall).await;
-    let end = framer.foreign().map_or(end, End::Foreign);
-    end
+    framer.foreign().map_or(end, End::Foreign)
 }
 
 async fn read_all(
