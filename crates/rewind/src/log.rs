@@ -136,6 +136,19 @@ impl Log {
         self.ask(|shared| shared.titles.last(max))
     }
 
+    /// The last `max` changes of the metadata, oldest first, each with the instant from which it is in force: where its
+    /// audio was dated before it was told, that of the audio.
+    pub fn metadata_changes(&self, max: usize) -> Vec<(Time, Arc<MetaEntry>)> {
+        let (changes, first) = self.ask(|shared| {
+            (shared.titles.changes(max), shared.blocks.front().map_or(Position(0), |slot| slot.block.start()))
+        });
+        let in_force = |(position, entry): (Position, Arc<MetaEntry>)| {
+            let audio = self.time_of(position.max(first));
+            (audio.map_or(entry.time, |audio| audio.min(entry.time)), entry)
+        };
+        changes.into_iter().map(in_force).collect()
+    }
+
     /// The segments that start within the buffer; none while no segment does.
     pub fn segments(&self) -> Option<Segments> {
         self.ask(|shared| {

@@ -76,6 +76,11 @@ impl Titles {
         self.changes.iter().rev().take(max).map(|(_, entry)| entry.clone()).collect()
     }
 
+    /// The last `max` changes and their places, oldest first.
+    pub fn changes(&self, max: usize) -> Vec<(Position, Arc<MetaEntry>)> {
+        self.changes.iter().skip(self.changes.len().saturating_sub(max)).cloned().collect()
+    }
+
     /// Forgets what is not in force at `first` or later.
     pub fn trim(&mut self, first: Position) {
         while self.changes.get(1).is_some_and(|(start, _)| *start <= first) {

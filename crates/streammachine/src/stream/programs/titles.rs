@@ -33,20 +33,20 @@ impl Titles {
         if self.read.as_ref().is_some_and(is_same) {
             return false;
         }
-        let mut history = log.metadata_history(PROGRAMS_MAX);
-        history.reverse();
-        let titles: Vec<(&str, Time)> =
-            history.iter().map(|entry| (entry.metadata.title.as_str(), entry.time)).collect();
+        let history = log.metadata_changes(PROGRAMS_MAX);
+        let titles: Vec<(&str, Time, Time)> =
+            history.iter().map(|(start, told)| (told.metadata.title.as_str(), told.time, *start)).collect();
         self.programs = programs(&titles).into_iter().map(Arc::new).collect();
         self.read = Some((newest, oldest));
         true
     }
 }
 
-/// The programmes that titles, each in force from its instant on, are; an empty one is none.
-fn programs(titles: &[(&str, Time)]) -> Vec<Program> {
+/// The programmes that titles are, each with the instants when it was told and from which it is in force; an empty one is
+/// none. They are called by the first, which never changes.
+fn programs(titles: &[(&str, Time, Time)]) -> Vec<Program> {
     let mut programs: Vec<Program> = Vec::new();
-    for (title, start) in titles {
+    for (title, told, start) in titles {
         let name: String = title.chars().take(PROGRAM_NAME_CHARS_MAX).collect();
         if let Some(last) = programs.last_mut().filter(|last| last.end.is_none()) {
             if last.name == name {
@@ -60,8 +60,8 @@ fn programs(titles: &[(&str, Time)]) -> Vec<Program> {
             continue;
         }
         programs.push(Program {
-            id: format!("{TITLE_PREFIX}{}", start.0),
-            serial: start.0.unsigned_abs(),
+            id: format!("{TITLE_PREFIX}{}", told.0),
+            serial: told.0.unsigned_abs(),
             name,
             start: *start,
             end: None,
@@ -81,13 +81,13 @@ mod tests {
     #[test]
     fn each_change_of_the_title_is_a_programme() {
         let titles = [("", 0), ("One", 10), ("One", 15), ("", 20), ("Two", 30), ("Back", 25), ("Last", 40)];
-        let titles = titles.map(|(title, at)| (title, Time(at)));
+        let titles = titles.map(|(title, at)| (title, Time(at + 1), Time(at)));
         let found = programs(&titles);
         let found: Vec<_> =
             found.iter().map(|it| (it.id.as_str(), it.name.as_str(), it.end.map(|end| end.0))).collect();
         assert_eq!(
             found,
-            [("title-10", "One", Some(20)), ("title-25", "Back", Some(40)), ("title-40", "Last", None)]
+            [("title-11", "One", Some(20)), ("title-26", "Back", Some(40)), ("title-41", "Last", None)]
         );
     }
 }
