@@ -19,6 +19,7 @@ const MODULES: &[&str] = &[
     "directory",
     "admin",
     "http",
+    "handoff",
     "server",
     "cli",
     "commands",

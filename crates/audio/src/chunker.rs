@@ -39,20 +39,20 @@ pub struct ChunkConfig {
 ///
 /// Chunks never overlap and never go back in time, whatever the sources and the clocks do. How a batch is split
 /// makes no difference to the chunks, as long as the parts are pushed at the same moment.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Chunker {
     edge: Edge,
     state: State,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 enum State {
     Gathering(Gather),
     Running(Run),
 }
 
 /// Audio that is held until it can be dated.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Gather {
     /// None until the first frame has come.
     arrivals: Option<Arrivals>,
@@ -61,7 +61,7 @@ struct Gather {
 }
 
 /// Audio with a time line.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Run {
     format: Format,
     timeline: Timeline,
@@ -73,7 +73,7 @@ struct Run {
 }
 
 /// A chunk being filled: at least one frame.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Pending {
     time: Time,
     samples: u32,
@@ -82,7 +82,7 @@ struct Pending {
 }
 
 /// The end of what was given out, and the places where chunks are cut.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Edge {
     chunk: Duration,
     segment_us: i64,

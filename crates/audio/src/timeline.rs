@@ -46,7 +46,7 @@ pub(crate) fn clock_offset_us(now: Now) -> i64 {
 }
 
 /// Audio counted in samples, so that no rounding adds up however long it runs and however it is split.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct MediaClock {
     /// Audio of earlier sample rates.
     before_us: u64,
@@ -71,7 +71,7 @@ impl MediaClock {
 }
 
 /// The first audio of an epoch, watched as it arrives until its burst has passed.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Arrivals {
     media: MediaClock,
     first: Mono,
@@ -138,7 +138,7 @@ impl Arrivals {
 }
 
 /// The largest of the values seen in the last one to two half windows.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Peak {
     since: Mono,
     newer: i64,
@@ -173,7 +173,7 @@ impl Peak {
 /// A sample's time is the anchor, plus the exact duration of the audio before it, plus the slewing so far. Time never
 /// goes back: where the time line leads the wall clock (the host's clock was set back, or audio came faster than real
 /// time) it is followed by slewing alone, at 2 % at most, however far; where it lags beyond [`GAP_US_MAX`] it jumps.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Timeline {
     anchor: Time,
     media: MediaClock,

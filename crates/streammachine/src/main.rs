@@ -7,6 +7,7 @@ mod cli;
 mod commands;
 mod config;
 mod directory;
+mod handoff;
 mod hls;
 mod http;
 mod listener;

@@ -1,14 +1,15 @@
 //! Puts the parts together: the only file that names all rooms.
 
 use std::io::Write as _;
+use std::net::TcpListener as StdListener;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
+use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
@@ -16,17 +17,21 @@ use crate::admin::access::Access;
 use crate::admin::icecast::lines;
 use crate::base::clock::Clock;
 use crate::base::descriptors::{self, Budget};
-use crate::base::net::{Acceptor, bind};
+use crate::base::gate::Gate;
+use crate::base::net::{Role, bind};
 use crate::base::task;
 use crate::config::{self, Settings};
 use crate::directory::Directories;
+use crate::handoff::give::{self, Giver};
+use crate::handoff::ports::Ports;
+use crate::handoff::take::{Given, Taker};
+use crate::handoff::taking;
 use crate::hls::{Hls, HlsConfig};
-use crate::http::front::{Port, serve};
 use crate::http::{App, sources};
 use crate::listener::Audience;
 use crate::listener::delivery::Delivery;
 use crate::listener::roster::Roster;
-use crate::mount::door::Door;
+use crate::mount::door::{Door, DoorSettings};
 use crate::mount::{self, Mount};
 use crate::source::reader::Limits;
 use crate::stream::{self, Keeping, Stream};
@@ -41,28 +46,76 @@ const FINISH_TIME: Duration = Duration::from_secs(2);
 /// Kept HTTP connections that need no listener's seat; a part of the descriptors that are left alone.
 const HTTP_RESERVE: usize = 64;
 
-/// Sockets that listen, before anything is served.
-struct Ports {
-    listeners: TcpListener,
-    sources: TcpListener,
-    /// The port behind that, where SHOUTcast encoders connect.
-    shoutcast: Option<TcpListener>,
-    api: Option<TcpListener>,
-}
-
-/// Serves until `stop`.
+/// Serves until `stop`, or until everything has been given to another process.
 pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
-    let clock = Clock::start();
+    let mut taker = match &settings.handoff_socket {
+        Some(path) => block_in_place(|| Taker::find(path))?,
+        None => None,
+    };
+    let clock = taker.as_ref().map_or_else(Clock::start, |taker| taker.clock);
     let limit = descriptors::raise_limit();
     let budget = Budget::divide(limit, BLOCKS_PER_STREAM * settings.streams.len() as u64);
     if settings.behind_proxy && settings.users.is_empty() {
         tracing::warn!("behind a proxy the API and the admin requests need a user: there is none in `users`");
     }
-    let ports = open_ports(&settings)?;
+    // From here on the old process rests, until this one serves or gives up.
+    let mut given = match &mut taker {
+        Some(taker) => block_in_place(|| taker.take())?,
+        None => Given::default(),
+    };
+    let ports = Arc::new(open_ports(&settings, std::mem::take(&mut given.ports))?);
     let mounts = start_mounts(&settings, clock);
-    let streams = start_streams(&settings, &mounts, clock).await?;
-
+    let paused = taking::restore_mounts(&mounts, &mut given).await;
+    let streams = start_streams(&settings, &mounts, clock, &mut given).await?;
     let heads = Arc::new(Semaphore::new(budget.heads_max));
+    let (app, door) = build(&settings, &budget, clock, &mounts, &streams, &ports)?;
+    let listeners = taking::readmit(&app, &mut given);
+    let channel = match taker {
+        Some(taker) if given.is_whole => block_in_place(|| taker.commit())?,
+        _ => None,
+    };
+    app.delivery.admit(listeners);
+    for source in paused {
+        door.resume(source).await;
+    }
+    ports.open(&app, &door, &heads)?;
+    announce(&settings, &ports, &streams)?;
+    tracing::info!(listeners_max = app.audience.seats(), descriptors = limit, "ready");
+    if let Some(channel) = channel {
+        taking::take_strays(channel, Arc::clone(&app), Arc::clone(&door), Arc::clone(&heads));
+    }
+    let directories = Directories::start(&streams, app.audience.seats(), clock);
+    let given_away = CancellationToken::new();
+    if let Some(path) = &settings.handoff_socket {
+        let socket = give::listen(path)?;
+        let giver = Giver {
+            ports: Arc::clone(&ports),
+            heads,
+            app,
+            door,
+            mounts: Arc::clone(&mounts),
+            given_away: given_away.clone(),
+        };
+        task::spawn("handoff", giver.run(socket, stop.clone()));
+    }
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = given_away.cancelled() => return Ok(()),
+    }
+    ports.close().await;
+    tokio::join!(finish(&mounts, &streams), directories.finish());
+    Ok(())
+}
+
+/// Everything that serves listeners and sources, not yet serving.
+fn build(
+    settings: &Settings,
+    budget: &Budget,
+    clock: Clock,
+    mounts: &Arc<mount::registry::Registry>,
+    streams: &Arc<stream::registry::Registry>,
+    ports: &Ports,
+) -> anyhow::Result<(Arc<App>, Arc<Door>)> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     // The other half is for what the kernel does with the bytes, for the sources and for the HTTP server.
     let delivery = Delivery::start(cores.div_ceil(2), settings.chunk_duration, clock)
@@ -72,9 +125,9 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let audience = Audience::new(listeners_max);
     let roster = Roster::new(clock);
     let admin = Arc::new(Admin {
-        streams: Arc::clone(&streams),
-        mounts: Arc::clone(&mounts),
-        access: access(&settings),
+        streams: Arc::clone(streams),
+        mounts: Arc::clone(mounts),
+        access: access(settings),
         chunk: settings.chunk_duration,
         clock,
         started: clock.now().wall,
@@ -85,12 +138,14 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         throttle: Arc::default(),
         followers: Semaphore::new(lines::FOLLOWERS_MAX),
     });
-    let listeners_port = ports.listeners.local_addr().context("port")?.port();
-    let door = make_door(&settings, &admin, budget.heads_max, listeners_port);
+    let gate = Arc::new(Gate::default());
+    let listeners_port = ports.address(Role::Listeners).context("port")?.port();
+    let door = make_door(settings, &admin, budget.heads_max, listeners_port, Arc::clone(&gate));
     let app = Arc::new(App {
         clock,
-        streams: Arc::clone(&streams),
+        streams: Arc::clone(streams),
         admin,
+        gate: Arc::clone(&gate),
         door: Arc::clone(&door),
         audience,
         http_reserve: Arc::new(Semaphore::new(HTTP_RESERVE)),
@@ -99,81 +154,73 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         cors: settings.cors.clone(),
         ua_skip: settings.ua_skip.clone(),
         behind_proxy: settings.behind_proxy,
-        hls: Hls::new(HlsConfig {
-            segment: settings.segment_duration,
-            window: settings.hls_window,
-            full_index: settings.hls_full_index.clone(),
-        }),
+        hls: Hls::new(
+            HlsConfig {
+                segment: settings.segment_duration,
+                window: settings.hls_window,
+                full_index: settings.hls_full_index.clone(),
+            },
+            Arc::clone(&gate),
+        ),
         zone: settings.timezone.clone(),
         tick: settings.chunk_duration,
         heads_max: budget.heads_max,
         log_requests: settings.debug_incoming_requests,
     });
-    announce(&settings, &ports, &streams)?;
-    tracing::info!(listeners_max, descriptors = limit, "ready");
-    let directories = Directories::start(&streams, listeners_max, clock);
+    Ok((app, door))
+}
 
-    let served = serve_ports(ports, &app, &door, &heads, &stop);
-    stop.cancelled().await;
-    for port in served {
-        port.await.context("a port's task failed")?;
+/// Sockets that listen: those of the old process where they are as is set, else new ones.
+fn open_ports(settings: &Settings, mut given: Vec<(Role, OwnedFd)>) -> anyhow::Result<Ports> {
+    let mut open = |role: Role, port: u16| -> anyhow::Result<StdListener> {
+        let found = given.iter().position(|(of, _)| *of == role).map(|place| given.swap_remove(place).1);
+        if let Some(socket) = found.map(StdListener::from)
+            && socket.local_addr().is_ok_and(|address| port == 0 || address.port() == port)
+        {
+            return Ok(socket);
+        }
+        Ok(bind(settings.listen, port)?.into_std()?)
+    };
+    let mut sockets = vec![
+        (Role::Listeners, open(Role::Listeners, settings.port).context("port")?),
+        (Role::Sources, open(Role::Sources, settings.source_port).context("source_port")?),
+    ];
+    if let Some(port) = settings.api_port {
+        sockets.push((Role::Api, open(Role::Api, port).context("api_port")?));
     }
-    tokio::join!(finish(&mounts, &streams), directories.finish());
-    Ok(())
-}
-
-fn open_ports(settings: &Settings) -> anyhow::Result<Ports> {
-    let listeners = bind(settings.listen, settings.port).context("port")?;
-    let sources = bind(settings.listen, settings.source_port).context("source_port")?;
-    let api = settings.api_port.map(|port| bind(settings.listen, port)).transpose().context("api_port")?;
-    // Last, as it may do without: the others are named in the configuration.
-    let shoutcast = open_shoutcast_port(settings);
-    Ok(Ports { listeners, sources, shoutcast, api })
-}
-
-/// Encoders of SHOUTcast v1 add one to the port that they are told.
-fn open_shoutcast_port(settings: &Settings) -> Option<TcpListener> {
+    // Last, as it may do without: the others are named in the configuration. Encoders of SHOUTcast v1 add one to the port
+    // that they are told.
     let port = if settings.source_port == 0 { Some(0) } else { settings.source_port.checked_add(1) };
-    bind(settings.listen, port?)
-        .inspect_err(|error| {
+    match port.map(|port| open(Role::Shoutcast, port)) {
+        Some(Ok(socket)) => sockets.push((Role::Shoutcast, socket)),
+        Some(Err(error)) => {
             let reason = format!("{error:#}");
             tracing::warn!(
                 reason,
                 "no second source port: SHOUTcast encoders that add one to the port cannot connect"
             );
-        })
-        .ok()
+        }
+        None => {}
+    }
+    Ok(Ports::new(sockets))
 }
 
-fn make_door(settings: &Settings, admin: &Arc<Admin>, heads_max: usize, listeners_port: u16) -> Arc<Door> {
-    let reception = sources::reception(Arc::clone(admin), settings.cors.clone(), listeners_port);
-    let users = Box::new(Access::Users(settings.users.clone()));
-    let (mounts, throttle) = (Arc::clone(&admin.mounts), Arc::clone(&admin.throttle));
-    Door::new(mounts, users, admin.clock, throttle, heads_max, settings.limits.sources_max, reception)
-}
-
-fn serve_ports(
-    ports: Ports,
-    app: &Arc<App>,
-    door: &Arc<Door>,
-    heads: &Arc<Semaphore>,
-    stop: &CancellationToken,
-) -> Vec<JoinHandle<()>> {
-    let acceptor = |listener| Acceptor::new(listener, Arc::clone(heads));
-    let api_here = ports.api.is_none();
-    let listeners =
-        serve(Arc::clone(app), acceptor(ports.listeners), Port::Listeners { api: api_here }, stop.clone());
-    let sources = Arc::clone(door).serve(acceptor(ports.sources), stop.clone());
-    let mut served = vec![task::spawn("listener port", listeners), task::spawn("source port", sources)];
-    if let Some(listener) = ports.shoutcast {
-        let shoutcast = Arc::clone(door).serve(acceptor(listener), stop.clone());
-        served.push(task::spawn("second source port", shoutcast));
-    }
-    if let Some(listener) = ports.api {
-        let api = serve(Arc::clone(app), acceptor(listener), Port::Api, stop.clone());
-        served.push(task::spawn("api port", api));
-    }
-    served
+fn make_door(
+    settings: &Settings,
+    admin: &Arc<Admin>,
+    heads_max: usize,
+    listeners_port: u16,
+    gate: Arc<Gate>,
+) -> Arc<Door> {
+    let settings = DoorSettings {
+        reception: sources::reception(Arc::clone(admin), settings.cors.clone(), listeners_port),
+        users: Box::new(Access::Users(settings.users.clone())),
+        throttle: Arc::clone(&admin.throttle),
+        heads_max,
+        sources_max: settings.limits.sources_max,
+        gate,
+    };
+    Door::new(Arc::clone(&admin.mounts), settings, admin.clock)
 }
 
 fn start_mounts(settings: &Settings, clock: Clock) -> Arc<mount::registry::Registry> {
@@ -205,6 +252,7 @@ async fn start_streams(
     settings: &Settings,
     mounts: &mount::registry::Registry,
     clock: Clock,
+    given: &mut Given,
 ) -> anyhow::Result<Arc<stream::registry::Registry>> {
     let streams = Arc::new(stream::registry::Registry::default());
     let keeping = Keeping {
@@ -216,7 +264,12 @@ async fn start_streams(
         let mount = mounts
             .find(config.mount_key())
             .expect("the configuration was checked: each stream has its mount");
-        let opened = Stream::start(config.clone(), &keeping, mount, clock).await;
+        let opened = match given.streams.get_mut(&config.key).and_then(|given| given.take()) {
+            Some((state, files)) => {
+                Stream::resume(config.clone(), &keeping, mount, clock, state, files).await
+            }
+            None => Stream::start(config.clone(), &keeping, mount, clock).await,
+        };
         let (stream, recovery) =
             opened.with_context(|| format!("cannot open the rewind buffer of {}", config.key))?;
         for note in &recovery.notes {
@@ -243,14 +296,16 @@ fn access(settings: &Settings) -> Access {
 /// Tells on standard output where to listen and where to send, for people and for programs that started us.
 fn announce(settings: &Settings, ports: &Ports, streams: &stream::registry::Registry) -> anyhow::Result<()> {
     let host = settings.listen.unwrap_or(IpAddr::from([127, 0, 0, 1]));
-    let at = |listener: &TcpListener| listener.local_addr().map(|it| SocketAddr::new(host, it.port()));
-    let listeners = at(&ports.listeners)?;
-    let mut text = format!("listeners on http://{listeners}/\nsources on {}\n", at(&ports.sources)?);
-    if let Some(shoutcast) = &ports.shoutcast {
-        text.push_str(&format!("shoutcast sources on {}\n", at(shoutcast)?));
+    let at = |role| ports.address(role).map(|address| SocketAddr::new(host, address.port()));
+    let listeners = at(Role::Listeners).context("port")?;
+    let mut text = format!("listeners on http://{listeners}/\n");
+    for (role, what) in [(Role::Sources, "sources"), (Role::Shoutcast, "shoutcast sources")] {
+        if let Some(address) = at(role) {
+            text.push_str(&format!("{what} on {address}\n"));
+        }
     }
-    if let Some(api) = &ports.api {
-        text.push_str(&format!("api on http://{}/api/streams\n", at(api)?));
+    if let Some(api) = at(Role::Api) {
+        text.push_str(&format!("api on http://{api}/api/streams\n"));
     }
     for stream in streams.all() {
         let (key, mount) = (stream.key(), stream.mount().key());

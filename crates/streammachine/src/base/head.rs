@@ -30,6 +30,13 @@ pub struct Request {
     pub rest: Bytes,
 }
 
+impl Request {
+    /// All bytes that came.
+    pub fn bytes(&self) -> Bytes {
+        [&self.raw[..], &self.rest].concat().into()
+    }
+}
+
 /// Why there is no request.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -71,11 +78,13 @@ pub struct Incoming<S> {
 }
 
 impl<S: AsyncRead + Unpin> Incoming<S> {
-    /// Nothing is read yet. `permit` is given back at the end; when most permits are taken, the time allowed shrinks.
-    pub fn new(socket: S, permit: OwnedSemaphorePermit, heads_max: usize) -> Self {
+    /// `first` was read already. `permit` is given back at the end; when most permits are taken, the time allowed shrinks.
+    pub fn new(socket: S, first: Bytes, permit: OwnedSemaphorePermit, heads_max: usize) -> Self {
         let crowded = permit.semaphore().available_permits() < heads_max / 2;
         let deadline = Instant::now() + if crowded { HEAD_TIME_CROWDED } else { HEAD_TIME };
-        Incoming { socket, buffer: BytesMut::with_capacity(1024), deadline, _permit: permit }
+        let mut buffer = BytesMut::with_capacity(1024);
+        buffer.extend_from_slice(&first);
+        Incoming { socket, buffer, deadline, _permit: permit }
     }
 
     /// Reads until `parse` makes something of what is there. It must refuse what is longer than its limit, which bounds
@@ -127,13 +136,14 @@ impl<S: AsyncRead + Unpin> Incoming<S> {
     }
 }
 
-/// Reads one head; `permit` as in [`Incoming::new`].
+/// Reads one head; `first` and `permit` as in [`Incoming::new`].
 pub async fn read(
     socket: &mut TcpStream,
+    first: Bytes,
     permit: OwnedSemaphorePermit,
     heads_max: usize,
 ) -> Result<Request, Failure> {
-    Incoming::new(socket, permit, heads_max).request().await.1
+    Incoming::new(socket, first, permit, heads_max).request().await.1
 }
 
 /// Reads the body of `request`, of at most `bytes_max`.

@@ -5,8 +5,10 @@
 pub mod clock;
 pub mod cors;
 pub mod descriptors;
+pub mod gate;
 pub mod head;
 pub mod net;
+pub mod pause;
 pub mod reach;
 pub mod seldom;
 pub mod task;

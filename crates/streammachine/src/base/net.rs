@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -60,6 +62,32 @@ pub struct Acceptor {
 #[derive(Clone, Copy, Debug)]
 pub struct PeerAddress(pub SocketAddr);
 
+/// What a port is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// `port`.
+    Listeners,
+    /// `source_port`.
+    Sources,
+    /// The one behind it.
+    Shoutcast,
+    /// `api_port`.
+    Api,
+}
+
+/// A connection whose request was read, and nothing done about it.
+#[derive(Debug)]
+pub struct Stray {
+    /// The port that it came to.
+    pub role: Role,
+    /// The connection.
+    pub socket: TcpStream,
+    /// Its other end.
+    pub peer: SocketAddr,
+    /// All bytes that came.
+    pub bytes: Bytes,
+}
+
 /// An accepted connection; it may read its head as long as it holds the permit.
 #[derive(Debug)]
 pub struct Accepted {
@@ -67,6 +95,8 @@ pub struct Accepted {
     pub socket: TcpStream,
     /// Its other end.
     pub peer: SocketAddr,
+    /// What was read from it already.
+    pub first: Bytes,
     /// Given back when the head has been read.
     pub permit: OwnedSemaphorePermit,
 }
@@ -84,7 +114,7 @@ impl Acceptor {
             match self.listener.accept().await {
                 Ok((socket, peer)) => {
                     set_options(&socket);
-                    return Accepted { socket, peer: canonical(peer), permit };
+                    return Accepted { socket, peer: canonical(peer), first: Bytes::new(), permit };
                 }
                 Err(error) => {
                     if self.complaint.ready() {

@@ -52,9 +52,13 @@ pub async fn reload(hls: &Hls, stream: &Arc<Stream>, query: &HlsQuery) -> Reload
             grew.await;
         }
     };
-    match timeout(patience(hls, stream, query.container), wait).await {
-        Ok(()) => Reload::There,
-        Err(_) => Reload::TooLate,
+    tokio::select! {
+        waited = timeout(patience(hls, stream, query.container), wait) => match waited {
+            Ok(()) => Reload::There,
+            Err(_) => Reload::TooLate,
+        },
+        // Nothing more comes here: it may ask again at once, of the process that goes on.
+        () = hls.gate.given_away() => Reload::AsItIs,
     }
 }
 
@@ -77,7 +81,10 @@ pub async fn part(hls: &Hls, stream: &Arc<Stream>, seq: SegmentSeq, part: u64) -
             }
         }
     };
-    timeout(patience(hls, stream, Container::Fmp4), wait).await.ok().flatten()
+    tokio::select! {
+        found = timeout(patience(hls, stream, Container::Fmp4), wait) => found.ok().flatten(),
+        () = hls.gate.given_away() => None,
+    }
 }
 
 fn patience(hls: &Hls, stream: &Arc<Stream>, container: Container) -> Duration {

@@ -26,6 +26,7 @@ use regex::Regex;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+use crate::base::gate::Gate;
 use crate::stream::Stream;
 use playlist::{Playlists, Rule};
 
@@ -53,12 +54,14 @@ pub struct Hls {
     playlists: Mutex<HashMap<Uuid, Arc<Playlists>>>,
     /// Requests that may wait for a segment or a part at once.
     held: Semaphore,
+    /// When everything is given to another process, nothing is waited for any more.
+    gate: Arc<Gate>,
 }
 
 impl Hls {
     /// Playlists as `config` says.
-    pub fn new(config: HlsConfig) -> Self {
-        Hls { config, playlists: Mutex::default(), held: Semaphore::new(HELD_MAX) }
+    pub fn new(config: HlsConfig, gate: Arc<Gate>) -> Self {
+        Hls { config, playlists: Mutex::default(), held: Semaphore::new(HELD_MAX), gate }
     }
 
     fn depends_on_agent(&self) -> bool {

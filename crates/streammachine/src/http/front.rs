@@ -22,7 +22,7 @@ use wire::upstream::SOURCE_HEADER;
 
 use crate::admin::icecast::lines;
 use crate::base::head::{self, Failure, Request, answer_and_close};
-use crate::base::net::{Accepted, Acceptor, PeerAddress};
+use crate::base::net::{Accepted, Acceptor, PeerAddress, Role, Stray};
 use crate::base::task;
 use crate::http::io::PrefixedIo;
 use crate::http::{Answer, App, Ask, Short, router};
@@ -60,6 +60,12 @@ pub async fn serve(app: Arc<App>, acceptor: Acceptor, port: Port, stop: Cancella
     }
 }
 
+/// Serves one connection that was accepted elsewhere.
+pub fn serve_one(app: Arc<App>, accepted: Accepted, port: Port) {
+    let routes = router::build(Arc::clone(&app), port);
+    task::spawn("listener connection", Connection { app, port, routes }.run(accepted));
+}
+
 struct Connection {
     app: Arc<App>,
     port: Port,
@@ -68,8 +74,10 @@ struct Connection {
 
 impl Connection {
     async fn run(self, accepted: Accepted) {
-        let Accepted { mut socket, peer, permit } = accepted;
-        let request = match head::read(&mut socket, permit, self.app.heads_max).await {
+        let Accepted { mut socket, peer, first, permit } = accepted;
+        let app = Arc::clone(&self.app);
+        let _connected = app.gate.connected();
+        let request = match head::read(&mut socket, first, permit, self.app.heads_max).await {
             Ok(request) => request,
             Err(failure) => return refuse(socket, &failure).await,
         };
@@ -78,10 +86,16 @@ impl Connection {
             let path = request.head.target.split('?').next().unwrap_or_default();
             tracing::info!(%peer, method = request.head.method, path, "request");
         }
+        let Some(inside) = app.gate.enter().await else {
+            let role = if self.port == Port::Api { Role::Api } else { Role::Listeners };
+            return app.gate.stray(Stray { role, socket, peer, bytes: request.bytes() });
+        };
         if self.port == Port::Api {
+            drop(inside);
             return self.hand_on(socket, peer, request).await;
         }
         if request.head.method == "STATS" {
+            drop(inside);
             let host = request.head.header("host");
             return lines::serve(&self.app.admin, socket, peer, &request.head, host).await;
         }
@@ -100,11 +114,18 @@ impl Connection {
         }
         let http10 = is_http10(&request.head);
         match self.find_audio(&request.head, peer) {
-            None => self.hand_on(socket, peer, request).await,
+            None => {
+                drop(inside);
+                self.hand_on(socket, peer, request).await;
+            }
             Some(Answer::Head(headers)) => {
+                drop(inside);
                 answer_and_close(socket, &answer::encode("200 OK", http10, &headers)).await
             }
-            Some(Answer::Short(short)) => answer_and_close(socket, &short.encode(http10)).await,
+            Some(Answer::Short(short)) => {
+                drop(inside);
+                answer_and_close(socket, &short.encode(http10)).await;
+            }
             Some(Answer::Audio { opened, hearing, headers }) => {
                 let status = if opened.part.is_some() { "206 Partial Content" } else { "200 OK" };
                 let mut feed = opened.feed;
@@ -147,8 +168,10 @@ impl Connection {
             let short = Short::new(503, "Too many connections.\n").with([("retry-after", "30".to_owned())]);
             return answer_and_close(socket, &short.encode(is_http10(&request.head))).await;
         };
+        let app = Arc::clone(&self.app);
         let hls = (self.port != Port::Api).then_some(self.app);
-        serve_http(socket, peer, request, Routes { hls, all: self.routes }, true).await;
+        let leave = async { app.gate.given_away().await };
+        serve_http(socket, peer, request, Routes { hls, all: self.routes }, true, leave).await;
     }
 }
 
@@ -181,6 +204,7 @@ pub(super) async fn serve_http(
     request: Request,
     routes: Routes,
     keep_alive: bool,
+    leave: impl Future<Output = ()>,
 ) {
     let mut prefix = bytes::BytesMut::from(&request.raw[..]);
     prefix.extend_from_slice(&request.rest);
@@ -197,13 +221,25 @@ pub(super) async fn serve_http(
         .keep_alive(keep_alive)
         .max_buf_size(64 * 1024)
         .serve_connection(io, service);
-    tokio::select! {
-        result = server => {
-            if let Err(error) = result {
-                tracing::debug!(%peer, %error, "connection ended");
+    tokio::pin!(server, leave);
+    let mut is_leaving = false;
+    loop {
+        tokio::select! {
+            result = &mut server => {
+                if let Err(error) = result {
+                    tracing::debug!(%peer, %error, "connection ended");
+                }
+                return;
+            }
+            () = cut.0.cancelled() => {
+                tracing::debug!(%peer, "connection cut: too slow");
+                return;
+            }
+            () = &mut leave, if !is_leaving => {
+                is_leaving = true;
+                server.as_mut().graceful_shutdown();
             }
         }
-        () = cut.0.cancelled() => tracing::debug!(%peer, "connection cut: too slow"),
     }
 }
 

@@ -24,6 +24,7 @@ use wire::path::split_target;
 use crate::admin::Admin;
 use crate::base::clock::{self, Clock};
 use crate::base::cors::{Cors, Header};
+use crate::base::gate::Gate;
 use crate::hls::{self, Hls};
 use crate::listener::delivery::Delivery;
 use crate::listener::opening::{Opened, Refused, open};
@@ -42,6 +43,8 @@ pub struct App {
     pub streams: Arc<Registry>,
     /// The API.
     pub admin: Arc<Admin>,
+    /// What listeners go through.
+    pub gate: Arc<Gate>,
     /// Takes metadata requests, which encoders send to any port.
     pub door: Arc<Door>,
     /// The seats.

@@ -71,7 +71,10 @@ impl Pages {
             let host = request.head.header("host").map(|host| with_port(host, self.listeners_port));
             return lines::serve(&self.admin, socket, peer, &request.head, host.as_deref()).await;
         }
-        if timeout(VISIT_TIME, serve_http(socket, peer, request, self.routes, false)).await.is_err() {
+        if timeout(VISIT_TIME, serve_http(socket, peer, request, self.routes, false, std::future::pending()))
+            .await
+            .is_err()
+        {
             tracing::debug!(%peer, "a page was not taken in time");
         }
     }

@@ -135,6 +135,12 @@ impl Count {
         self.peak
     }
 
+    /// Goes on with what was counted before.
+    pub fn remember(&mut self, peak: usize, total: u64) {
+        self.peak = self.peak.max(peak);
+        self.total = self.total.max(total);
+    }
+
     /// Listeners that ever came.
     pub fn total(&self) -> u64 {
         self.total

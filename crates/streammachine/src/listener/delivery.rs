@@ -14,16 +14,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rewind::{Feed, Pieces, Turn};
+use rewind::{Feed, FeedState, Pieces, Turn};
 use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::net::{SendAncillaryBuffer, SendFlags, Shutdown};
+use serde::{Deserialize, Serialize};
 use slab::Slab;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::base::clock::Clock;
-use crate::listener::Hearing;
 use crate::listener::roster::Entry;
+use crate::listener::{Hearing, HearingState};
 use crate::stream::Stream;
 
 /// Slots in a tick. Fewer make larger, cheaper batches; more spread the load of the network over the tick.
@@ -53,6 +54,21 @@ pub struct Listener {
     slot: u8,
 }
 
+/// A listener as plain data: with its socket, what another process needs to go on with it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ListenerState {
+    /// Key of its stream.
+    pub stream: String,
+    /// Key of the stream that it is to go on with.
+    pub destination: Option<String>,
+    /// Where it is, to the byte.
+    pub feed: FeedState,
+    /// Whether its socket took less than was due.
+    pub is_blocked: bool,
+    /// Who it is.
+    pub hearing: HearingState,
+}
+
 /// Whether a listener's socket takes what it is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -80,6 +96,34 @@ impl Listener {
     /// A listener whose `feed` begins with the response head. `socket` must not block.
     pub fn new(socket: OwnedFd, feed: Feed, hearing: Hearing) -> Self {
         Listener { socket, feed, hearing, destination: None, state: State::Idle, slot: 0 }
+    }
+
+    /// The listener as another process can go on with it, but for its socket.
+    pub fn state(&self) -> ListenerState {
+        ListenerState {
+            stream: self.hearing.stream().key().to_owned(),
+            destination: self.destination.as_ref().map(|to| to.key().to_owned()),
+            feed: self.feed.state(),
+            is_blocked: self.state != State::Idle,
+            hearing: self.hearing.state(),
+        }
+    }
+
+    /// Goes on with a listener of another process.
+    pub fn resume(
+        socket: OwnedFd,
+        feed: Feed,
+        hearing: Hearing,
+        destination: Option<Arc<Stream>>,
+        is_blocked: bool,
+    ) -> Self {
+        let state = if is_blocked { State::Blocked(Instant::now()) } else { State::Idle };
+        Listener { destination, state, ..Listener::new(socket, feed, hearing) }
+    }
+
+    /// Its connection.
+    pub fn socket(&self) -> &OwnedFd {
+        &self.socket
     }
 
     /// Writes what is due as far as the socket takes it, up to a turn's bytes.
@@ -158,6 +202,8 @@ enum Order {
     Move { from: Uuid, to: Arc<Stream> },
     /// The roster is to know where all are; the sender is dropped when it does.
     Tell { _done: mpsc::Sender<()> },
+    /// All are given away, and nothing more is sent to them.
+    Release { to: mpsc::UnboundedSender<Vec<Listener>> },
 }
 
 impl Delivery {
@@ -207,6 +253,31 @@ impl Delivery {
         self.order(&Order::Tell { _done: done });
         // Nobody sends: it ends when the last thread has dropped its order.
         let _ = tokio::time::timeout(TELL_TIME, told.recv()).await;
+    }
+
+    /// Takes all listeners from the threads: nothing is sent to them any more.
+    pub async fn release(&self) -> Vec<Listener> {
+        let (to, mut released) = mpsc::unbounded_channel();
+        self.order(&Order::Release { to });
+        let mut all = Vec::new();
+        // It ends when each thread has dropped its order.
+        while let Some(mut listeners) = released.recv().await {
+            all.append(&mut listeners);
+        }
+        all
+    }
+
+    /// Gives listeners to the threads, in shares as even as the threads are many.
+    pub fn admit(&self, listeners: Vec<Listener>) {
+        let mut shares: Vec<Vec<Listener>> = self.inboxes.iter().map(|_| Vec::new()).collect();
+        let count = shares.len();
+        for (number, listener) in listeners.into_iter().enumerate() {
+            shares[number % count].push(listener);
+        }
+        for (inbox, mut share) in self.inboxes.iter().zip(shares) {
+            inbox.post.lock().new.append(&mut share);
+            inbox.wake();
+        }
     }
 
     fn order(&self, order: &Order) {
@@ -342,6 +413,18 @@ impl Worker {
                         }
                     }
                 }
+            }
+            Order::Release { to } => {
+                let listeners: Vec<Listener> = self.listeners.drain().collect();
+                self.slots = std::array::from_fn(|_| Vec::new());
+                self.hungry.clear();
+                for listener in &listeners {
+                    // It would stay in the set as long as another process has the socket. One that is not there need
+                    // not be taken out.
+                    let _ = epoll::delete(&self.epoll, &listener.socket);
+                }
+                // Whoever asked may be gone; then so are the listeners.
+                let _ = to.send(listeners);
             }
             Order::Tell { .. } => {
                 self.listeners

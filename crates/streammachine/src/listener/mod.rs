@@ -9,10 +9,13 @@ pub mod opening;
 pub mod program;
 pub mod roster;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use audio::Mono;
 use rewind::Position;
+use serde::{Deserialize, Serialize};
 
 use crate::listener::roster::{Entry, Roster};
 use crate::stream::Stream;
@@ -39,6 +42,24 @@ pub struct Hearing {
     burst_bytes: u64,
     has_taken_more: bool,
     _seat: Seat,
+}
+
+/// A hearing as plain data, for another process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HearingState {
+    /// Number of the listener.
+    pub id: u64,
+    /// Where it comes from.
+    pub ip: IpAddr,
+    /// Its user agent.
+    pub agent: String,
+    /// The page that led to it.
+    pub referer: Option<String>,
+    /// When it connected.
+    pub since: Mono,
+    sent_bytes: u64,
+    burst_bytes: u64,
+    has_taken_more: bool,
 }
 
 /// Room for the response head and blocks of metadata, which are sent with the burst.
@@ -87,6 +108,35 @@ impl Hearing {
         tracing::debug!(stream = stream.key(), id = entry.id, "a listener came");
         let burst_bytes = burst_bytes.saturating_add(HEAD_BYTES);
         Hearing { stream, roster, entry, sent_bytes: 0, burst_bytes, has_taken_more: false, _seat: seat }
+    }
+
+    /// Goes on with a hearing of another process.
+    fn resume(
+        stream: Arc<Stream>,
+        seat: Seat,
+        roster: Arc<Roster>,
+        entry: Arc<Entry>,
+        state: &HearingState,
+    ) -> Self {
+        let mut hearing = Hearing::new(stream, seat, roster, entry, 0);
+        hearing.sent_bytes = state.sent_bytes;
+        hearing.burst_bytes = state.burst_bytes;
+        hearing.has_taken_more = state.has_taken_more;
+        hearing
+    }
+
+    /// The hearing for another process.
+    pub fn state(&self) -> HearingState {
+        HearingState {
+            id: self.entry.id,
+            ip: self.entry.ip,
+            agent: self.entry.agent.to_string(),
+            referer: self.entry.referer.as_ref().map(ToString::to_string),
+            since: self.entry.since,
+            sent_bytes: self.sent_bytes,
+            burst_bytes: self.burst_bytes,
+            has_taken_more: self.has_taken_more,
+        }
     }
 
     /// Number of the listener.

@@ -19,7 +19,7 @@ use wire::metadata::clean;
 
 use crate::base::clock::Clock;
 use crate::listener::count::Count;
-use crate::listener::{Hearing, Seat};
+use crate::listener::{Hearing, HearingState, Seat};
 use crate::stream::Stream;
 
 /// Bytes kept of a user agent: what names the player and its device is at the front.
@@ -177,6 +177,34 @@ impl Roster {
         state.hall(stream).enter(&entry, now);
         drop(state);
         Hearing::new(Arc::clone(stream), seat, Arc::clone(self), entry, burst_bytes)
+    }
+
+    /// Enters a listener of another process again, under its number.
+    pub fn readmit(self: &Arc<Self>, stream: &Arc<Stream>, seat: Seat, hearing: &HearingState) -> Hearing {
+        self.last_id.fetch_max(hearing.id, Ordering::Relaxed);
+        let now = self.clock.mono();
+        let mut state = self.state.lock();
+        let agent = state.share(hearing.agent.clone());
+        let referer = hearing.referer.clone().map(String::into_boxed_str);
+        let entry = Arc::new(Entry::new(hearing.id, hearing.ip, agent, referer, hearing.since));
+        if hearing.has_taken_more {
+            entry.note_taken_more();
+        }
+        state.hall(stream).enter(&entry, now);
+        drop(state);
+        Hearing::resume(Arc::clone(stream), seat, Arc::clone(self), entry, hearing)
+    }
+
+    /// What is to be remembered of the listeners of `stream` beyond those that are there: the most at once, and how many
+    /// ever came.
+    pub fn history(&self, stream: &Stream) -> (usize, u64) {
+        let counts = self.count(stream);
+        (counts.peak, counts.total)
+    }
+
+    /// Remembers what another process told by [`Roster::history`], when all listeners have been readmitted.
+    pub fn remember(&self, stream: &Arc<Stream>, (peak, total): (usize, u64)) {
+        self.state.lock().hall(stream).count.remember(peak, total);
     }
 
     /// Takes a listener over from one stream to another.

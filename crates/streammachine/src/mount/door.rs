@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use wire::announced::Announced;
@@ -22,8 +23,10 @@ use wire::shoutcast::{INVALID_PASSWORD, Opening, recognise};
 use wire::source::answers;
 
 use crate::base::clock::Clock;
+use crate::base::gate::Gate;
 use crate::base::head::{Failure, Incoming, answer_and_close};
 use crate::base::net::{Accepted, Acceptor};
+use crate::base::pause::Pauser;
 use crate::base::task;
 use crate::base::throttle::Throttle;
 use crate::mount::Mount;
@@ -32,8 +35,8 @@ use crate::mount::history::{self, Asked, History, Protocol};
 use crate::mount::reception::Reception;
 use crate::mount::registry::Registry;
 use crate::source::foreign::Foreign;
-use crate::source::reader::{self, Body, Limits};
-use crate::source::{End, Source};
+use crate::source::reader::{Body, Content, Limits, Ran, Reader};
+use crate::source::{End, Output, Source};
 
 /// A source must say something within this; the whole head has longer.
 const FIRST_BYTE: Duration = Duration::from_secs(2);
@@ -57,6 +60,41 @@ pub struct Door {
     sources_max: usize,
     places: Semaphore,
     reception: Reception,
+    gate: Arc<Gate>,
+    pauser: Pauser,
+    /// Sources that are read, or about to be.
+    reading: watch::Sender<usize>,
+    paused: Mutex<Option<mpsc::UnboundedSender<PausedSource>>>,
+}
+
+/// A source that is not read for a while: it goes on here, or in another process.
+#[derive(Debug)]
+pub struct PausedSource {
+    /// Key of its mount.
+    pub mount: String,
+    /// The source.
+    pub source: Arc<Source>,
+    /// Its connection, and how far it was read.
+    pub reader: Reader<TcpStream>,
+    /// Whether the mount knows of it.
+    pub is_known: bool,
+}
+
+/// What a door is told at its start.
+#[derive(Debug)]
+pub struct DoorSettings {
+    /// The server's own users.
+    pub users: Box<dyn Users>,
+    /// Slows down who guesses passwords.
+    pub throttle: Arc<Throttle>,
+    /// Connections whose heads are read at once.
+    pub heads_max: usize,
+    /// Sources at once.
+    pub sources_max: usize,
+    /// Takes those who are no sources.
+    pub reception: Reception,
+    /// What titles go through.
+    pub gate: Arc<Gate>,
 }
 
 /// A source that was let in and waits to be read.
@@ -69,18 +107,23 @@ struct Guest<'a> {
 }
 
 impl Door {
-    /// A door to `mounts` for at most `sources_max` sources at once. `throttle` knows of wrong passwords on other ports, too.
-    pub fn new(
-        mounts: Arc<Registry>,
-        users: Box<dyn Users>,
-        clock: Clock,
-        throttle: Arc<Throttle>,
-        heads_max: usize,
-        sources_max: usize,
-        reception: Reception,
-    ) -> Arc<Self> {
-        let places = Semaphore::new(sources_max);
-        Arc::new(Door { mounts, users, clock, throttle, heads_max, sources_max, places, reception })
+    /// A door to `mounts`.
+    pub fn new(mounts: Arc<Registry>, settings: DoorSettings, clock: Clock) -> Arc<Self> {
+        let DoorSettings { users, throttle, heads_max, sources_max, reception, gate } = settings;
+        Arc::new(Door {
+            mounts,
+            users,
+            clock,
+            throttle,
+            heads_max,
+            sources_max,
+            places: Semaphore::new(sources_max),
+            reception,
+            gate,
+            pauser: Pauser::default(),
+            reading: watch::Sender::new(0),
+            paused: Mutex::default(),
+        })
     }
 
     /// Serves a source port until `stop`.
@@ -90,19 +133,24 @@ impl Door {
                 accepted = acceptor.accept() => accepted,
                 () = stop.cancelled() => return,
             };
-            let door = Arc::clone(&self);
-            task::spawn("source connection", async move { door.answer(accepted).await });
+            Arc::clone(&self).serve_one(accepted);
         }
     }
 
+    /// Serves one connection that was accepted elsewhere.
+    pub fn serve_one(self: Arc<Self>, accepted: Accepted) {
+        task::spawn("source connection", async move { self.answer(accepted).await });
+    }
+
     async fn answer(&self, accepted: Accepted) {
-        let Accepted { socket, peer, permit } = accepted;
+        let Accepted { socket, peer, first, permit } = accepted;
+        let _connected = self.gate.connected();
         // A connection that says nothing is closed sooner than one that is slow.
-        if timeout(FIRST_BYTE, socket.peek(&mut [0])).await.is_err() {
+        if first.is_empty() && timeout(FIRST_BYTE, socket.peek(&mut [0])).await.is_err() {
             self.note(peer, "nothing was sent within 2 s");
             return answer_and_close(socket, &answers::bad_request("no request within 2 s")).await;
         }
-        let mut incoming = Incoming::new(socket, permit, self.heads_max);
+        let mut incoming = Incoming::new(socket, first, permit, self.heads_max);
         match incoming.until(|bytes| Ok(recognise(bytes))).await {
             Ok(Opening::Http) => self.answer_http(incoming, peer).await,
             Ok(Opening::Login { login, length }) => {
@@ -197,16 +245,40 @@ impl Door {
     }
 
     /// Reads a source to its end. `first` came before it was let in.
-    async fn read(&self, mut socket: TcpStream, first: Bytes, guest: Guest<'_>) {
+    async fn read(&self, socket: TcpStream, first: Bytes, guest: Guest<'_>) {
+        let _reading = Reading::begin(&self.reading);
         let Guest { mount, source, asked, place, body } = guest;
+        let limits = limits_of(&mount);
+        let reader = Reader::new(socket, Content { body, titles: None, first }, limits, self.clock);
+        let key = mount.key().to_owned();
+        if self.pauser.pause().is_asked() {
+            return self.give(PausedSource { mount: key, source, reader, is_known: false });
+        }
         let Some(output) = mount.add(Arc::clone(&source)).await else { return };
         mount.history().connected(asked, Arc::clone(&source), self.clock.now().wall);
-        let limits = Limits { silence_max: mount.silence_max(), hint: mount.config().format };
-        let key = mount.key().to_owned();
         // The mount may end while its source goes on to its own end.
         drop(mount);
-        let ends_itself = matches!(body, Body::Length(_));
-        let end = reader::run(&mut socket, body, first, limits, self.clock, output).await;
+        self.read_on(key, reader, output, Some(place)).await;
+    }
+
+    async fn read_on(
+        &self,
+        key: String,
+        reader: Reader<TcpStream>,
+        output: Output,
+        place: Option<SemaphorePermit<'_>>,
+    ) {
+        let ends_itself = reader.ends_itself();
+        let source = Arc::clone(&output.source);
+        let (end, socket) = match reader.run(self.clock, &output, self.pauser.pause()).await {
+            Ran::Ended(end, socket) => {
+                output.ended(end.clone()).await;
+                (end, socket)
+            }
+            Ran::Paused(reader) => {
+                return self.give(PausedSource { mount: key, source, reader: *reader, is_known: true });
+            }
+        };
         if let Some(mount) = self.mounts.find(&key) {
             mount.history().ended(&source, end.clone(), self.clock.now().wall);
         }
@@ -215,6 +287,68 @@ impl Door {
             drop(place);
             answer_and_close(socket, b"").await;
         }
+    }
+
+    /// Lets nobody read any source any more; they come out of what is returned, sooner or later.
+    pub async fn pause(&self) -> mpsc::UnboundedReceiver<PausedSource> {
+        let (give, paused) = mpsc::unbounded_channel();
+        *self.paused.lock() = Some(give);
+        self.pauser.ask(true);
+        // The sender is ours.
+        let _ = self.reading.subscribe().wait_for(|reading| *reading == 0).await;
+        paused
+    }
+
+    /// Takes the pause back.
+    pub fn go_on(&self) {
+        self.pauser.ask(false);
+        *self.paused.lock() = None;
+    }
+
+    fn give(&self, source: PausedSource) {
+        if let Some(paused) = &*self.paused.lock() {
+            // Whoever asked may be gone; then the process ends.
+            let _ = paused.send(source);
+        }
+    }
+
+    /// Reads on a source that was paused, of this process or another.
+    pub async fn resume(self: &Arc<Self>, paused: PausedSource) {
+        let PausedSource { mount: key, source, reader, is_known } = paused;
+        let Some(mount) = self.mounts.find(&key) else {
+            tracing::warn!(mount = key, source = %source, "a source's mount is there no more");
+            return;
+        };
+        let output = if is_known { Some(mount.output(source)) } else { mount.add(source).await };
+        let Some(output) = output else { return };
+        let door = Arc::clone(self);
+        task::spawn("source connection", async move {
+            let _reading = Reading::begin(&door.reading);
+            // One that was let in has its place, whatever the setting is now.
+            let place = door.places.try_acquire().ok();
+            door.read_on(key, reader, output, place).await;
+        });
+    }
+}
+
+/// What a source of `mount` is held to.
+pub fn limits_of(mount: &Mount) -> Limits {
+    Limits { silence_max: mount.silence_max(), hint: mount.config().format }
+}
+
+/// Counts a source while it is read.
+struct Reading<'a>(&'a watch::Sender<usize>);
+
+impl<'a> Reading<'a> {
+    fn begin(count: &'a watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Reading(count)
+    }
+}
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
     }
 }
 

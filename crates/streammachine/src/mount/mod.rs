@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use audio::{Batch, Now};
 use parking_lot::RwLock;
-use tokio::sync::{mpsc, watch};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{mpsc, oneshot, watch};
 use uuid::Uuid;
 use wire::icy::Metadata;
 use wire::text::Charset;
@@ -27,6 +28,7 @@ use crate::base::clock::Clock;
 use crate::base::task as tasks;
 use crate::config::{MountConfig, Upstream};
 use crate::mount::history::History;
+use crate::mount::titles::{Title, Titles};
 use crate::source::reader::Limits;
 use crate::source::{Output, Report, Source};
 
@@ -93,7 +95,25 @@ enum Command {
     Expect(Uuid, Sender),
     Metadata(Sender, Metadata),
     Tap(Tap),
+    /// A tap that has heard all so far.
+    Join(Tap),
+    /// Tell what another process needs to go on, and hear nothing more until told to go on.
+    Hand(oneshot::Sender<MountState>),
+    GoOn,
+    /// Go on where another process stopped.
+    Restore(MountState, Vec<Arc<Source>>),
     End,
+}
+
+/// A mount as plain data, for another process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct MountState {
+    /// Ids of its live sources in their order.
+    pub sources: Vec<Uuid>,
+    /// The live source on air.
+    on_air: Option<Uuid>,
+    titles: Titles,
+    shown: Option<Title>,
 }
 
 /// A handle to a mount; its task lives as long as one of these or a source does.
@@ -181,6 +201,36 @@ impl Mount {
     /// `teller` tells what is being played by the source that it speaks for. False if the mount has ended.
     pub async fn set_metadata(&self, teller: Sender, metadata: Metadata) -> bool {
         self.commands.send(Command::Metadata(teller, metadata)).await.is_ok()
+    }
+
+    /// The way of a source that it knows already.
+    pub fn output(&self, source: Arc<Source>) -> Output {
+        Output::new(source, self.reports.clone())
+    }
+
+    /// What another process needs to go on with it, when all that sources gave has been passed on. It hears nothing more
+    /// until [`Mount::go_on`]. None if the mount has ended.
+    pub async fn hand(&self) -> Option<MountState> {
+        let (reply, state) = oneshot::channel();
+        self.commands.send(Command::Hand(reply)).await.ok()?;
+        state.await.ok()
+    }
+
+    /// Hears again, after [`Mount::hand`].
+    pub async fn go_on(&self) {
+        // A mount that has ended hears nothing.
+        let _ = self.commands.send(Command::GoOn).await;
+    }
+
+    /// Goes on where another process stopped, with those of its live sources that are still there.
+    pub async fn restore(&self, state: MountState, sources: Vec<Arc<Source>>) {
+        // As above.
+        let _ = self.commands.send(Command::Restore(state, sources)).await;
+    }
+
+    /// Lets `tap`, which has heard all so far, hear what happens on air from now on.
+    pub async fn join(&self, tap: Tap) -> bool {
+        self.commands.send(Command::Join(tap)).await.is_ok()
     }
 
     /// Lets `tap` hear what happens on air from now on.

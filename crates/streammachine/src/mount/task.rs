@@ -11,7 +11,7 @@ use crate::base::clock::Clock;
 use crate::base::task as tasks;
 use crate::mount::order::Order;
 use crate::mount::titles::{Sender, Title, Titles};
-use crate::mount::{Command, Event, Fallback, Line, Tap};
+use crate::mount::{Command, Event, Fallback, Line, MountState, Tap};
 use crate::source::{End, Origin, Output, Report, Source, builtin, file, proxy};
 
 pub(super) struct Task {
@@ -64,6 +64,16 @@ impl Task {
             tokio::select! {
                 biased;
                 command = inbox.recv() => match command {
+                    Some(Command::Hand(reply)) => {
+                        while let Ok((id, report)) = reports.try_recv() {
+                            self.hear(id, report);
+                        }
+                        // Whoever asked may be gone.
+                        let _ = reply.send(self.state());
+                        if !self.rest(&mut inbox).await {
+                            break;
+                        }
+                    }
                     Some(command) => self.obey(command),
                     None => break,
                 },
@@ -73,8 +83,47 @@ impl Task {
         self.order.iter().for_each(|source| source.stop.cancel());
     }
 
+    /// Waits until it may go on, and does what it was told meanwhile. False if nobody is left.
+    async fn rest(&mut self, inbox: &mut mpsc::Receiver<Command>) -> bool {
+        let mut meanwhile = Vec::new();
+        loop {
+            match inbox.recv().await {
+                None => return false,
+                Some(Command::GoOn) => break,
+                Some(command) => meanwhile.push(command),
+            }
+        }
+        meanwhile.into_iter().for_each(|command| self.obey(command));
+        true
+    }
+
+    fn state(&self) -> MountState {
+        let live = || self.order.iter().filter(|source| !source.is_fallback());
+        MountState {
+            sources: live().map(|source| source.id).collect(),
+            on_air: self.on_air.filter(|id| live().any(|source| source.id == *id)),
+            titles: self.titles.clone(),
+            shown: self.shown.clone(),
+        }
+    }
+
+    fn restore(&mut self, state: MountState, sources: Vec<Arc<Source>>) {
+        let MountState { on_air, titles, shown, .. } = state;
+        (self.on_air, self.titles, self.shown) = (on_air, titles, shown);
+        sources.into_iter().for_each(|source| self.order.add(source));
+        // The fallback has been heard in the other process.
+        self.played_before = true;
+        self.settle();
+    }
+
     fn obey(&mut self, command: Command) {
         match command {
+            Command::Hand(_) | Command::GoOn => {}
+            Command::Restore(state, sources) => self.restore(state, sources),
+            Command::Join(tap) => {
+                self.taps.push(tap);
+                self.settle();
+            }
             Command::Add(source) => {
                 tracing::info!(mount = self.key, source = %source, id = %source.id, "source connected");
                 if self.ending {

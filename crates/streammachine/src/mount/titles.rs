@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use audio::Mono;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use wire::icy::Metadata;
 
@@ -19,7 +20,7 @@ const KEPT: Duration = Duration::from_secs(30);
 const KEPT_MAX: usize = 16;
 
 /// Whoever sends audio or a title.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sender {
     /// The DJ, if one logged in under an own name.
     pub dj: Option<String>,
@@ -30,7 +31,7 @@ pub struct Sender {
 }
 
 /// A title and whose it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Title {
     whose: u64,
     /// What was told last; none if nothing was.
@@ -38,14 +39,14 @@ pub struct Title {
 }
 
 /// The titles of one mount's sources.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Titles {
     /// The latest to come are last.
     entries: Vec<Entry>,
     count: u64,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Entry {
     title: Title,
     sender: Sender,
@@ -53,7 +54,7 @@ struct Entry {
 }
 
 /// Where the source of a title is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Place {
     /// Connected.
     Here(Uuid),

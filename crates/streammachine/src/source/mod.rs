@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use audio::{Batch, Format, Time};
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -28,7 +29,7 @@ use wire::metadata::clean;
 use crate::config::Upstream;
 
 /// Where a source's audio comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Origin {
     /// An encoder that connected to the source port.
     Icecast {
@@ -49,6 +50,8 @@ pub enum Origin {
     /// The programme that ships with the server.
     Programme,
     /// The stream of another server, asked for again whenever it ends.
+    // Never handed over: each process asks for itself.
+    #[serde(skip)]
     Proxy(Upstream),
 }
 
@@ -72,6 +75,19 @@ pub struct Source {
     metadata: Mutex<Option<Metadata>>,
     last_audio_us: AtomicI64,
     bytes: AtomicU64,
+}
+
+/// A source as plain data, for another process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SourceState {
+    id: Uuid,
+    origin: Origin,
+    dj: Option<String>,
+    announced: Announced,
+    connected_at: Time,
+    format: Option<Format>,
+    last_audio: Time,
+    bytes: u64,
 }
 
 /// Why a source ended.
@@ -158,6 +174,30 @@ impl Source {
             last_audio_us: AtomicI64::new(connected_at.0),
             bytes: AtomicU64::new(0),
         }
+    }
+
+    /// The source for another process.
+    pub fn state(&self) -> SourceState {
+        SourceState {
+            id: self.id,
+            origin: self.origin.clone(),
+            dj: self.dj.clone(),
+            announced: self.announced.clone(),
+            connected_at: self.connected_at,
+            format: self.format(),
+            last_audio: self.last_audio(),
+            bytes: self.audio_bytes(),
+        }
+    }
+
+    /// A source that was connected to another process.
+    pub fn resume(state: SourceState) -> Arc<Self> {
+        let SourceState { id, origin, dj, announced, connected_at, format, last_audio, bytes } = state;
+        let source = Source::of_encoder(id, origin, dj, announced, connected_at);
+        *source.format.lock() = format;
+        source.last_audio_us.store(last_audio.0, Ordering::Relaxed);
+        source.bytes.store(bytes, Ordering::Relaxed);
+        source
     }
 
     /// Notes that `bytes` of frames of `format` came.

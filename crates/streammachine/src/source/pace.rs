@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use audio::{Batch, Mono};
+use serde::{Deserialize, Serialize};
 
 /// Sums up media time since a start. Exact: samples are counted per rate, never rounded before the sum.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Pace {
     started: Mono,
     media_us: u64,

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use audio::{Batch, Codec, Mono, Parser};
 use bytes::{Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use wire::icy::Metadata;
 use wire::{chunked, icy};
 
 use crate::base::clock::Clock;
+use crate::base::pause::{Pause, Pauser};
 use crate::source::foreign::{FIRST_BYTES, Foreign};
 use crate::source::pace::Pace;
 use crate::source::{End, Output};
@@ -26,7 +29,7 @@ const READ_BYTES: usize = 64 * 1024;
 const TITLES_APART_BYTES: usize = 4096;
 
 /// How the body of a request or an answer is framed.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub enum Body {
     /// Audio up to the end of the connection.
     Identity,
@@ -48,7 +51,7 @@ pub struct Content {
 }
 
 /// What a reader is told about its source.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Limits {
     /// Cut after so long without a frame.
     pub silence_max: Duration,
@@ -56,94 +59,148 @@ pub struct Limits {
     pub hint: Codec,
 }
 
-/// Reads `connection` to its end and reports what it gave, and that it ended. `first` are the bytes that came with the
-/// request head.
-pub async fn run(
-    connection: impl AsyncRead + Unpin,
+/// A source's connection, and how far it was read.
+#[derive(Debug)]
+pub struct Reader<C> {
+    connection: C,
     body: Body,
-    first: Bytes,
-    limits: Limits,
-    clock: Clock,
-    output: Output,
-) -> End {
-    let content = Content { body, titles: None, first };
-    let end = read(connection, content, limits, clock, &output).await;
-    output.ended(end.clone()).await;
-    end
+    titles: Option<Titles>,
+    framer: Framer,
+    buffer: BytesMut,
 }
 
-/// The same for a source that goes on with another connection: its end is not reported.
+/// How far the connection of an encoder was read, as plain data: with it and the connection another process reads on.
+#[derive(Debug, Deserialize)]
+pub struct ReaderState {
+    body: Body,
+    framer: Framer,
+    buffer: BytesMut,
+}
+
+/// What reading came to.
+#[derive(Debug)]
+pub enum Ran<C> {
+    /// There is no more to be read.
+    Ended(End, C),
+    /// A pause was asked for: it can be read on, here or in another process.
+    Paused(Box<Reader<C>>),
+}
+
+/// Reads `connection` to its end and reports what it gave, but not that it ended: its source may go on with another.
 pub async fn read(
-    mut connection: impl AsyncRead + Unpin,
+    connection: impl AsyncRead + Unpin,
     content: Content,
     limits: Limits,
     clock: Clock,
     output: &Output,
 ) -> End {
-    let mut framer = Framer::new(limits, clock.mono());
-    let end = read_all(&mut connection, content, &mut framer, clock, output).await;
-    // However it ended: a frame that is whole is kept, although none follows that would prove it.
-    output.frames(framer.finish(), clock.now().wall).await;
-    framer.foreign().map_or(end, End::Foreign)
+    let nobody = Pauser::default();
+    match Reader::new(connection, content, limits, clock).run(clock, output, nobody.pause()).await {
+        Ran::Ended(end, _) => end,
+        Ran::Paused(_) => unreachable!("nobody asks"),
+    }
 }
 
-async fn read_all(
-    connection: &mut (impl AsyncRead + Unpin),
-    content: Content,
-    framer: &mut Framer,
-    clock: Clock,
-    output: &Output,
-) -> End {
-    // Looked at only where nothing is on its way to the mount: frames that were found are never dropped.
-    let stop = &output.source.stop;
-    let Content { mut body, titles, first } = content;
-    let mut titles = titles.map(Titles::new);
-    let mut buffer = BytesMut::from(&first[..]);
-    loop {
-        if !buffer.is_empty() {
-            let now = clock.now();
-            let (bytes, end) = body.decode(&buffer);
-            let (found, garbled) = match &mut titles {
-                Some(titles) => titles.take_out(&bytes, framer, now.mono),
-                None => (vec![Found::Frames(framer.push(&bytes, now.mono))], None),
-            };
-            for found in found {
-                let is_heard = match found {
-                    Found::Frames(batches) => output.frames(batches, now.wall).await,
-                    Found::Title(title) => output.metadata(title).await,
-                };
-                if !is_heard {
-                    return End::Stopped;
+impl<C: AsyncRead + Unpin> Reader<C> {
+    /// Nothing is read yet.
+    pub fn new(connection: C, content: Content, limits: Limits, clock: Clock) -> Self {
+        let Content { body, titles, first } = content;
+        let (titles, framer) = (titles.map(Titles::new), Framer::new(limits, clock.mono()));
+        Reader { connection, body, titles, framer, buffer: BytesMut::from(&first[..]) }
+    }
+
+    /// Goes on with what another process has read.
+    pub fn resume(connection: C, state: ReaderState, limits: Limits) -> Self {
+        let ReaderState { body, framer, buffer } = state;
+        Reader { connection, body, titles: None, framer: Framer { limits, ..framer }, buffer }
+    }
+
+    /// How far the connection was read, as a [`ReaderState`].
+    pub fn state(&self) -> serde_json::Result<Value> {
+        let Reader { body, framer, buffer, .. } = self;
+        Ok(json!({"body": body, "framer": framer, "buffer": buffer}))
+    }
+
+    /// The connection.
+    pub fn connection(&self) -> &C {
+        &self.connection
+    }
+
+    /// True if the body tells its length.
+    pub fn ends_itself(&self) -> bool {
+        matches!(self.body, Body::Length(_))
+    }
+
+    /// Reads on and reports what comes, to the end or to a `pause`.
+    pub async fn run(mut self, clock: Clock, output: &Output, mut pause: Pause) -> Ran<C> {
+        let Some(end) = self.read_all(clock, output, &mut pause).await else {
+            return Ran::Paused(Box::new(self));
+        };
+        // However it ended: a frame that is whole is kept, although none follows that would prove it.
+        output.frames(self.framer.finish(), clock.now().wall).await;
+        Ran::Ended(self.framer.foreign().map_or(end, End::Foreign), self.connection)
+    }
+
+    /// None if it was paused: all that was read has been parsed then, and what was found is on its way to the mount.
+    async fn read_all(&mut self, clock: Clock, output: &Output, pause: &mut Pause) -> Option<End> {
+        // Looked at only where nothing is on its way to the mount: frames that were found are never dropped.
+        let stop = &output.source.stop;
+        loop {
+            if let Some(end) = self.take_in(clock, output).await {
+                return Some(end);
+            }
+            let framer = &mut self.framer;
+            if let Some(end) = framer.verdict(clock.mono()) {
+                return Some(end);
+            }
+            let haste = framer.pace.ahead(clock.mono()).saturating_sub(AHEAD_MAX);
+            if !haste.is_zero() {
+                // A hasty source is simply not read for a while; TCP tells it.
+                tokio::select! {
+                    () = stop.cancelled() => return Some(End::Stopped),
+                    () = pause.asked() => return None,
+                    () = tokio::time::sleep(haste) => framer.last_frame = clock.mono(),
                 }
             }
-            if let Some(end) = garbled.or(end) {
-                return end;
-            }
-            buffer.clear();
-        }
-        if let Some(end) = framer.verdict(clock.mono()) {
-            return end;
-        }
-        let haste = framer.pace.ahead(clock.mono()).saturating_sub(AHEAD_MAX);
-        if !haste.is_zero() {
-            // A hasty source is simply not read for a while; TCP tells it.
-            tokio::select! {
-                () = stop.cancelled() => return End::Stopped,
-                () = tokio::time::sleep(haste) => framer.last_frame = clock.mono(),
+            self.buffer.reserve(READ_BYTES);
+            let patience = framer.patience(clock.mono());
+            let read = tokio::select! {
+                () = stop.cancelled() => return Some(End::Stopped),
+                () = pause.asked() => return None,
+                read = tokio::time::timeout(patience, self.connection.read_buf(&mut self.buffer)) => read,
+            };
+            match read {
+                Err(_) => continue,
+                Ok(Ok(0)) => return Some(End::Closed),
+                Ok(Ok(_)) => framer.bytes_came(clock.mono()),
+                Ok(Err(error)) => return Some(End::Broken(kind(&error))),
             }
         }
-        buffer.reserve(READ_BYTES);
-        let patience = framer.patience(clock.mono());
-        let read = tokio::select! {
-            () = stop.cancelled() => return End::Stopped,
-            read = tokio::time::timeout(patience, connection.read_buf(&mut buffer)) => read,
+    }
+
+    /// Takes frames and titles out of what was read, and reports them; the end if it lies in there.
+    async fn take_in(&mut self, clock: Clock, output: &Output) -> Option<End> {
+        if self.buffer.is_empty() {
+            return None;
+        }
+        let now = clock.now();
+        let (bytes, end) = self.body.decode(&self.buffer);
+        let (found, garbled) = match &mut self.titles {
+            Some(titles) => titles.take_out(&bytes, &mut self.framer, now.mono),
+            None => (vec![Found::Frames(self.framer.push(&bytes, now.mono))], None),
         };
-        match read {
-            Err(_) => continue,
-            Ok(Ok(0)) => return End::Closed,
-            Ok(Ok(_)) => framer.bytes_came(clock.mono()),
-            Ok(Err(error)) => return End::Broken(kind(&error)),
+        for found in found {
+            let is_heard = match found {
+                Found::Frames(batches) => output.frames(batches, now.wall).await,
+                Found::Title(title) => output.metadata(title).await,
+            };
+            if !is_heard {
+                return Some(End::Stopped);
+            }
         }
+        drop(bytes);
+        self.buffer.clear();
+        garbled.or(end)
     }
 }
 
@@ -190,6 +247,7 @@ enum Found {
 }
 
 /// Takes titles out of the audio.
+#[derive(Debug)]
 struct Titles {
     reader: icy::Reader,
     /// The latest, until it may be told.
@@ -232,6 +290,7 @@ impl Titles {
 }
 
 /// The parser with the times by which a source is judged.
+#[derive(Debug, Serialize, Deserialize)]
 struct Framer {
     parser: Parser,
     limits: Limits,
@@ -363,7 +422,12 @@ mod tests {
         let stop = source.stop.clone();
         let limits = Limits { silence_max: 30 * S, hint: Codec::Mp3 };
         let (connection, output) = (bytes.chain(rest), Output::new(source, reports));
-        let run = run(connection, body, Bytes::new(), limits, Clock::start(), output);
+        let run = async {
+            let content = Content { body, titles: None, first: Bytes::new() };
+            let end = super::read(connection, content, limits, Clock::start(), &output).await;
+            output.ended(end.clone()).await;
+            end
+        };
         let mut audio = Vec::new();
         let hear = async {
             while let Some((_, report)) = inbox.recv().await {

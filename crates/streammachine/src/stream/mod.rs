@@ -8,6 +8,8 @@ mod recorder;
 pub mod registry;
 mod station;
 
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -15,7 +17,8 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use audio::Now;
 use parking_lot::RwLock;
 use rewind::dump::DumpError;
-use rewind::{Log, OpenError, Prepended, Recovery};
+use rewind::{Handed, HandedState, Log, OpenError, Prepended, Recovery};
+use serde::{Deserialize, Serialize};
 use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
@@ -25,9 +28,9 @@ use crate::base::clock::Clock;
 use crate::base::seldom::Seldom;
 use crate::base::task;
 use crate::config::StreamConfig;
-use crate::mount::{Event, Mount};
+use crate::mount::{Event, Mount, Tap};
 use programs::Programs;
-use recorder::{Input, Recorder};
+use recorder::{Input, Recorder, RecorderState};
 
 /// What may wait for a stream's thread: half a minute of frames. One that takes longer is stuck in its disk; audio is
 /// then lost for this stream only, and counted.
@@ -63,44 +66,103 @@ pub struct Stream {
     grew: Arc<Notify>,
 }
 
+/// A stream as plain data, for another process; the files of its log go with it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StreamState {
+    mount: String,
+    log: HandedState,
+    recorder: RecorderState,
+    programs: String,
+    sent_bytes: u64,
+    lost: u64,
+    slow_listeners: u64,
+}
+
 impl Stream {
     /// Opens the log and starts the stream on its mount.
+    ///
+    /// # Errors
+    /// If there is no log to be had.
     pub async fn start(
         config: StreamConfig,
         keeping: &Keeping,
         mount: Arc<Mount>,
         clock: Clock,
     ) -> Result<(Arc<Self>, Recovery), OpenError> {
-        let (writer, log, recovery) = Log::open(
-            rewind::Config {
-                key: config.key.clone(),
-                dir: keeping.dir.clone(),
-                keep: config.seconds,
-                bytes_max: config.bytes_max(),
-                segment: keeping.segment,
-            },
-            clock.now().wall,
-        )?;
-        let (inbox, inputs) = sync_channel(QUEUE_MAX);
-        let dir = keeping.dir.as_ref().map(|dir| dir.join(&config.key));
-        let programs =
-            Programs::open(&config, &keeping.zone, Arc::clone(&log), dir.as_deref(), clock.now().wall);
-        task::spawn("programs", Programs::keep(Arc::downgrade(&programs), clock));
+        let (writer, log, recovery) = Log::open(log_config(&config, keeping), clock.now().wall)?;
         let grew = Arc::new(Notify::new());
         let recorder = Recorder::new(writer, &config, keeping.segment, clock, Arc::clone(&grew));
-        let name = format!("stream-{}", config.key);
+        let dir = keeping.dir.as_ref().map(|dir| dir.join(&config.key));
+        let now = clock.now().wall;
+        let programs = Programs::open(&config, &keeping.zone, Arc::clone(&log), dir.as_deref(), now);
+        let stream = Stream::run(config, mount, log, programs, recorder, grew, clock);
+        stream.mount.tap(stream.ear()).await;
+        Ok((stream, recovery))
+    }
+
+    /// Goes on with a stream that another process has handed over, on a mount that has been restored.
+    ///
+    /// # Errors
+    /// If there is no log to be had.
+    pub async fn resume(
+        config: StreamConfig,
+        keeping: &Keeping,
+        mount: Arc<Mount>,
+        clock: Clock,
+        state: StreamState,
+        files: Vec<File>,
+    ) -> Result<(Arc<Self>, Recovery), OpenError> {
+        let handed = Handed { state: state.log, files };
+        let (writer, log, recovery) = Log::take_over(log_config(&config, keeping), handed, clock.now().wall)?;
+        let grew = Arc::new(Notify::new());
+        let is_same_mount = state.mount == mount.key();
+        // What was begun of another mount's audio is not gone on with.
+        let begun = is_same_mount.then_some(state.recorder);
+        let recorder = Recorder::resume(writer, &config, keeping.segment, clock, Arc::clone(&grew), begun);
+        let dir = keeping.dir.as_ref().map(|dir| dir.join(&config.key));
+        let (programs, log_of, now) = (&state.programs, Arc::clone(&log), clock.now().wall);
+        let programs = Programs::resume(programs, &config, &keeping.zone, log_of, dir.as_deref(), now);
+        let stream = Stream::run(config, mount, log, programs, recorder, grew, clock);
+        stream.sent_bytes.store(state.sent_bytes, Ordering::Relaxed);
+        stream.lost.store(state.lost, Ordering::Relaxed);
+        stream.slow_listeners.store(state.slow_listeners, Ordering::Relaxed);
+        if is_same_mount {
+            stream.mount.join(stream.ear()).await;
+        } else {
+            stream.mount.tap(stream.ear()).await;
+        }
+        Ok((stream, recovery))
+    }
+
+    /// Goes on after [`Stream::hand`], which nobody has made use of.
+    pub fn go_on(&self) {
+        // A stream whose thread has ended does not go on.
+        let _ = self.inbox.try_send(Input::GoOn);
+    }
+
+    fn run(
+        config: StreamConfig,
+        mount: Arc<Mount>,
+        log: Arc<Log>,
+        programs: Arc<Programs>,
+        recorder: Recorder,
+        grew: Arc<Notify>,
+        clock: Clock,
+    ) -> Arc<Self> {
+        task::spawn("programs", Programs::keep(Arc::downgrade(&programs), clock));
+        let (inbox, inputs) = sync_channel(QUEUE_MAX);
         std::thread::Builder::new()
-            .name(name)
+            .name(format!("stream-{}", config.key))
             .spawn(move || recorder.run(&inputs))
             .expect("a thread can be started while the server starts");
-        let stream = Arc::new(Stream {
+        Arc::new(Stream {
             key: config.key.clone(),
             id: Uuid::new_v4(),
             config: RwLock::new(Arc::new(config)),
             log,
-            programs,
             clock,
-            mount: Arc::clone(&mount),
+            programs,
+            mount,
             inbox,
             listeners: AtomicUsize::new(0),
             sent_bytes: AtomicU64::new(0),
@@ -108,12 +170,31 @@ impl Stream {
             slow_listeners: AtomicU64::new(0),
             complaint: Seldom::default(),
             grew,
-        });
-        let ear = Arc::downgrade(&stream);
-        mount
-            .tap(Box::new(move |event, now| ear.upgrade().is_some_and(|stream| stream.hear(event, now))))
-            .await;
-        Ok((stream, recovery))
+        })
+    }
+
+    /// Hears what is on air as long as the stream lives.
+    fn ear(self: &Arc<Self>) -> Tap {
+        let ear = Arc::downgrade(self);
+        Box::new(move |event, now| ear.upgrade().is_some_and(|stream| stream.hear(event, now)))
+    }
+
+    /// What another process needs to go on with it, when all that its mount told is written or held. The log must not be
+    /// written to as long as the other process may.
+    pub async fn hand(&self) -> io::Result<(StreamState, Vec<File>)> {
+        let gone = || io::Error::other("the stream's thread has ended");
+        let (log, recorder) = self.ask(Input::Hand).await.ok_or_else(gone)??;
+        let Handed { state, files } = log;
+        let state = StreamState {
+            mount: self.mount.key().to_owned(),
+            log: state,
+            recorder,
+            programs: self.programs.hand(),
+            sent_bytes: self.sent_bytes(),
+            lost: self.lost_batches(),
+            slow_listeners: self.slow_listeners(),
+        };
+        Ok((state, files))
     }
 
     /// Its key: its path without the leading slash.
@@ -246,5 +327,15 @@ impl Stream {
                 true
             }
         }
+    }
+}
+
+fn log_config(config: &StreamConfig, keeping: &Keeping) -> rewind::Config {
+    rewind::Config {
+        key: config.key.clone(),
+        dir: keeping.dir.clone(),
+        keep: config.seconds,
+        bytes_max: config.bytes_max(),
+        segment: keeping.segment,
     }
 }

@@ -169,12 +169,35 @@ impl Programs {
         dir: Option<&Path>,
         now: Time,
     ) -> Arc<Self> {
+        let kept = dir.map_or_else(|| Ok(Timeline::default()), |dir| file::read(&file::path(dir)));
+        Self::with(kept, config, zone, log, dir, now)
+    }
+
+    /// The same of what another process told by [`Programs::hand`].
+    pub(super) fn resume(
+        handed: &str,
+        config: &StreamConfig,
+        zone: &TimeZone,
+        log: Arc<Log>,
+        dir: Option<&Path>,
+        now: Time,
+    ) -> Arc<Self> {
+        Self::with(file::decode(handed), config, zone, log, dir, now)
+    }
+
+    fn with(
+        kept: Result<Timeline, String>,
+        config: &StreamConfig,
+        zone: &TimeZone,
+        log: Arc<Log>,
+        dir: Option<&Path>,
+        now: Time,
+    ) -> Arc<Self> {
         let path = dir.map(file::path);
-        let mut timeline = path.as_deref().map(file::read).transpose().unwrap_or_else(|reason| {
+        let mut timeline = kept.unwrap_or_else(|reason| {
             tracing::warn!(stream = config.key, reason, "the programmes that were kept cannot be read");
-            None
+            Timeline::default()
         });
-        let mut timeline = timeline.take().unwrap_or_default();
         let rules = Rules::new(config, zone);
         // What has begun while nobody looked, and is still on.
         let since =
@@ -187,6 +210,11 @@ impl Programs {
             State { rules, timeline, next_start: now, titles: Titles::default(), listed: Arc::default() };
         let file = path.map(|path| Keeper { path, written: Mutex::new(0), complaint: Seldom::default() });
         Arc::new(Programs { log, zone: zone.clone(), state: Mutex::new(state), file })
+    }
+
+    /// The programmes for another process.
+    pub(super) fn hand(&self) -> String {
+        file::encode(&self.state.lock().timeline)
     }
 
     /// Looks after them until nobody else holds them.

@@ -1,5 +1,6 @@
 //! The thread of a stream: it cuts what is on air into chunks and writes them into the log.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -7,7 +8,8 @@ use std::time::Duration;
 use audio::{Chunk, ChunkConfig, Chunker, Now};
 use bytes::Bytes;
 use rewind::dump::DumpError;
-use rewind::{Prepended, Writer};
+use rewind::{Handed, Prepended, Writer};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, oneshot};
 use wire::icy::Metadata;
 use wire::metadata::clean;
@@ -37,8 +39,21 @@ pub(super) enum Input {
     Finish(oneshot::Sender<()>),
     /// Forget all audio.
     Clear(oneshot::Sender<()>),
+    /// Tell what another process needs to go on, and write nothing until told to go on: it may write.
+    Hand(oneshot::Sender<io::Result<(Handed, RecorderState)>>),
+    /// The other process never will.
+    GoOn,
     /// Put a dump behind the oldest audio.
     Load(Bytes, oneshot::Sender<Result<Prepended, DumpError>>),
+}
+
+/// What a stream's thread holds besides the log, as plain data.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RecorderState {
+    /// Audio that is not in the log yet, and how it is dated.
+    chunker: Chunker,
+    segment: Duration,
+    heard_at: Now,
 }
 
 pub(super) struct Recorder {
@@ -52,7 +67,9 @@ pub(super) struct Recorder {
     /// The latest moment that the chunker was told.
     heard_at: Now,
     grew: Arc<Notify>,
+    segment: Duration,
     chunks: Vec<Chunk>,
+    is_handed: bool,
 }
 
 /// What a stream shows while no source tells anything.
@@ -69,25 +86,59 @@ impl Recorder {
         grew: Arc<Notify>,
     ) -> Self {
         let chunker = Chunker::new(ChunkConfig { chunk: CHUNK, segment }, writer.last_end());
-        let default_metadata = default_metadata(config);
-        writer.set_metadata(default_metadata.clone(), clock.now().wall);
+        writer.set_metadata(default_metadata(config), clock.now().wall);
         Recorder {
             writer,
             chunker,
             clock,
-            default_metadata,
+            default_metadata: default_metadata(config),
             accepts_metadata: config.accept_source_meta != Some(false),
             accepts_upstream: config.accept_source_meta == Some(true),
             degraded: false,
             heard_at: clock.now(),
             grew,
+            segment,
             chunks: Vec::new(),
+            is_handed: false,
         }
+    }
+
+    /// Goes on where another process stopped.
+    pub(super) fn resume(
+        writer: Writer,
+        config: &StreamConfig,
+        segment: Duration,
+        clock: Clock,
+        grew: Arc<Notify>,
+        begun: Option<RecorderState>,
+    ) -> Self {
+        let shown = writer.log().metadata();
+        let mut recorder = Recorder::new(writer, config, segment, clock, grew);
+        recorder.writer.set_metadata(shown, clock.now().wall);
+        // Nor is what was begun for segments of another length.
+        if let Some(begun) = begun.filter(|begun| begun.segment == segment) {
+            recorder.chunker = begun.chunker;
+            recorder.heard_at = begun.heard_at;
+        }
+        recorder
+    }
+
+    fn state(&self) -> RecorderState {
+        RecorderState { chunker: self.chunker.clone(), segment: self.segment, heard_at: self.heard_at }
     }
 
     /// Runs until every handle of the stream is gone.
     pub(super) fn run(mut self, inputs: &Receiver<Input>) {
         loop {
+            if self.is_handed {
+                match inputs.recv() {
+                    Ok(Input::GoOn) => self.is_handed = false,
+                    // Whoever asks for something hears that the stream has ended.
+                    Ok(_) => {}
+                    Err(_) => return,
+                }
+                continue;
+            }
             let now = self.clock.mono();
             let patience = self.chunker.deadline().map_or(PATIENCE, |deadline| deadline.since(now));
             match inputs.recv_timeout(patience) {
@@ -126,6 +177,13 @@ impl Recorder {
                 // Whoever asked may be gone.
                 let _ = reply.send(());
             }
+            Input::Hand(reply) => {
+                let handed = self.writer.hand().map(|log| (log, self.state()));
+                self.is_handed = handed.is_ok();
+                // Whoever asked may be gone.
+                let _ = reply.send(handed);
+            }
+            Input::GoOn => {}
             Input::Load(dump, reply) => {
                 let _ = reply.send(self.writer.load(&dump));
             }

@@ -13,6 +13,7 @@ mod directories;
 mod encoders;
 mod faces;
 mod faults;
+mod handoffs;
 mod harness;
 mod hls;
 mod hls_js;

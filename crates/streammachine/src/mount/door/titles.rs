@@ -13,6 +13,7 @@ use wire::source::{SourceRequest, answers, classify};
 
 use super::Door;
 use crate::base::head::{self, BodyFailure, Request, answer_and_close};
+use crate::base::net::{Role, Stray};
 use crate::mount::admission::{self, Denied};
 use crate::mount::history;
 use crate::mount::{Mount, Sender};
@@ -24,39 +25,45 @@ const ADMIN: &str = "admin";
 
 impl Door {
     /// Serves a request of metadata. `peer` is whose wrong passwords are counted: behind a proxy not the proxy.
-    pub async fn take_metadata(&self, mut socket: TcpStream, peer: SocketAddr, request: Request) {
+    pub async fn take_metadata(&self, mut socket: TcpStream, peer: SocketAddr, mut request: Request) {
         let answer = match classify(&request.head) {
             _ if is_foreign(&request.head) => {
-                answers::refusal(403, "Forbidden", "A page of another origin sets no titles.\n")
+                Some(answers::refusal(403, "Forbidden", "A page of another origin sets no titles.\n"))
             }
             SourceRequest::Metadata(asked) => self.set_title(&request, &asked, peer).await,
             SourceRequest::MetadataForm(dialect) => {
                 match head::read_body(&mut socket, &request, FORM_BYTES_MAX).await {
-                    Ok(body) => self.set_title_by_form(&request, dialect, &body, peer).await,
-                    Err(failure) => refuse_body(&failure),
+                    Ok(body) => {
+                        request.rest = body;
+                        self.set_title_by_form(&request, dialect, peer).await
+                    }
+                    Err(failure) => Some(refuse_body(&failure)),
                 }
             }
-            _ => answers::bad_request("this is no request to set a title"),
+            _ => Some(answers::bad_request("this is no request to set a title")),
         };
-        answer_and_close(socket, &answer).await;
+        match answer {
+            Some(answer) => answer_and_close(socket, &answer).await,
+            None => self.gate.stray(Stray { role: Role::Sources, socket, peer, bytes: request.bytes() }),
+        }
     }
 
     async fn set_title_by_form(
         &self,
         request: &Request,
         dialect: Dialect,
-        body: &[u8],
         peer: SocketAddr,
-    ) -> Bytes {
-        match MetadataRequest::decode_form(&request.head.target, body, dialect) {
+    ) -> Option<Bytes> {
+        match MetadataRequest::decode_form(&request.head.target, &request.rest, dialect) {
             Ok(asked) => self.set_title(request, &asked, peer).await,
-            Err(error) => answers::bad_request(&error.to_string()),
+            Err(error) => Some(answers::bad_request(&error.to_string())),
         }
     }
 
-    async fn set_title(&self, request: &Request, asked: &MetadataRequest, peer: SocketAddr) -> Bytes {
+    /// The answer; none if all mounts have been given away.
+    async fn set_title(&self, request: &Request, asked: &MetadataRequest, peer: SocketAddr) -> Option<Bytes> {
         if self.throttle.is_crowded(peer.ip()) {
-            return answers::unauthorized();
+            return Some(answers::unauthorized());
         }
         let given = wire::auth::basic(request.head.header("authorization"));
         let found = match asked.dialect {
@@ -65,25 +72,26 @@ impl Door {
         };
         let (mount, dj) = match found {
             Ok(found) => found,
-            Err(Unfit::NoMount) => return answers::metadata_unknown_mount(),
-            Err(Unfit::NoCredentials) => return answers::unauthorized(),
+            Err(Unfit::NoMount) => return Some(answers::metadata_unknown_mount()),
+            Err(Unfit::NoCredentials) => return Some(answers::unauthorized()),
             Err(Unfit::Denied(denied)) => {
                 let reason = history::cut(&denied.refusal.to_string());
                 tracing::info!(%peer, reason, "a title was refused");
                 self.throttle.punish(peer.ip(), self.clock.mono()).await;
-                return answers::unauthorized();
+                return Some(answers::unauthorized());
             }
         };
         self.throttle.succeeded(peer.ip());
         if !asked.is_update() {
-            return answers::metadata_unknown_action();
+            return Some(answers::metadata_unknown_action());
         }
         let agent = Some(request.head.header("user-agent").unwrap_or_default().to_owned());
+        let _inside = self.gate.enter().await?;
         mount.set_metadata(Sender { dj, ip: Some(peer.ip()), agent }, asked.metadata(mount.charset())).await;
-        match asked.dialect {
+        Some(match asked.dialect {
             Dialect::Icecast => answers::metadata_done(),
             Dialect::Shoutcast => answers::metadata_done_shoutcast(),
-        }
+        })
     }
 
     fn find_named(&self, asked: &MetadataRequest, given: Option<&Credentials>) -> Found {

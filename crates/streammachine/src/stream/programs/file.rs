@@ -77,13 +77,14 @@ fn set_aside(path: &Path, reason: &str) -> String {
 pub(super) fn write(path: &Path, timeline: &Timeline) -> io::Result<()> {
     let new = path.with_extension("json.new");
     let mut file = File::create(&new)?;
-    file.write_all(&encode(timeline))?;
+    file.write_all(encode(timeline).as_bytes())?;
     // Without it a power failure could leave the name with nothing behind it.
     file.sync_all()?;
     fs::rename(&new, path)
 }
 
-fn encode(timeline: &Timeline) -> Vec<u8> {
+/// The text that is kept.
+pub(super) fn encode(timeline: &Timeline) -> String {
     let record = |program: &Arc<Program>| {
         let program = Program::clone(program);
         let Program { id, serial, name, start, end, description, url, image, made_by } = program;
@@ -96,10 +97,11 @@ fn encode(timeline: &Timeline) -> Vec<u8> {
         last_serial: timeline.last_serial,
         programs: timeline.programs.iter().map(record).collect(),
     };
-    serde_json::to_vec_pretty(&kept).expect("texts and numbers can be written as JSON")
+    serde_json::to_string_pretty(&kept).expect("texts and numbers can be written as JSON")
 }
 
-fn decode(text: &str) -> Result<Timeline, String> {
+/// Reads what was kept.
+pub(super) fn decode(text: &str) -> Result<Timeline, String> {
     let kept: Kept = serde_json::from_str(text).map_err(|error| error.to_string())?;
     if kept.version != VERSION {
         return Err(format!("it has version {}, not {VERSION}", kept.version));
@@ -152,7 +154,7 @@ mod tests {
         assert_eq!(read(&path), Ok(Timeline::default()));
         let timeline = decode(GOLDEN).unwrap();
         assert_eq!((timeline.last_serial, timeline.scheduled_until), (9, Some(Time(1_000))));
-        assert_eq!(String::from_utf8(encode(&timeline)).unwrap(), GOLDEN);
+        assert_eq!(encode(&timeline), GOLDEN);
         write(&path, &timeline).unwrap();
         assert_eq!(read(&path), Ok(timeline));
         let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|it| it.unwrap().file_name()).collect();

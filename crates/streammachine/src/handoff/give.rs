@@ -1,0 +1,293 @@
+//! The old process: it gives everything to the new one, or takes it back.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::net::UnixListener;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::block_in_place;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::base::net::Stray;
+use crate::handoff::channel::{Channel, PATIENCE, patience};
+use crate::handoff::faults;
+use crate::handoff::message::{Hello, Part, VERSION, Welcome, Word};
+use crate::handoff::ports::Ports;
+use crate::handoff::take::has_died;
+use crate::http::App;
+use crate::listener::delivery::Listener;
+use crate::mount::door::{Door, PausedSource};
+use crate::mount::{self, MountState};
+
+/// How long the new process may take to be ready for everything: it has read its configuration before.
+const PREPARATION: Duration = Duration::from_secs(60);
+/// Connections that cannot be given away may go on for so long.
+const DRAIN: Duration = Duration::from_secs(10);
+/// Listeners in one message.
+const LISTENERS_MAX: usize = 1_000;
+
+/// What a server consists of that is given away.
+#[derive(Debug)]
+pub struct Giver {
+    /// Sockets that listen.
+    pub ports: Arc<Ports>,
+    /// Bound on the connections whose heads are read.
+    pub heads: Arc<Semaphore>,
+    /// Listeners.
+    pub app: Arc<App>,
+    /// Sources.
+    pub door: Arc<Door>,
+    /// Mounts.
+    pub mounts: Arc<mount::registry::Registry>,
+    /// Cancelled when everything has been given away.
+    pub given_away: CancellationToken,
+}
+
+/// Everything that is about to be given away, stopped where it was.
+struct Stopped {
+    listeners: Vec<Listener>,
+    sources: Vec<PausedSource>,
+    /// Sources that were being let in come out here.
+    late: mpsc::UnboundedReceiver<PausedSource>,
+}
+
+/// Listens at `path`, where only this user may ask.
+///
+/// # Errors
+/// If nobody can listen there.
+pub fn listen(path: &Path) -> anyhow::Result<UnixListener> {
+    let failed = || format!("cannot listen on handoff socket {}", path.display());
+    // Nobody listens any more: whoever did has been asked, and has given everything away or is gone.
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).with_context(failed),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).with_context(failed)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).with_context(failed)?;
+    Ok(listener)
+}
+
+impl Giver {
+    /// Waits for new processes until everything has been given away to one, or until `stop`.
+    pub async fn run(self, socket: UnixListener, stop: CancellationToken) {
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = socket.accept() => accepted,
+            };
+            // One at a time: others wait to be accepted, and hear what came of this one.
+            let given = match accepted.and_then(|(socket, _)| Channel::new(socket.into_std()?)) {
+                Ok(channel) => self.give(channel).await,
+                Err(error) => Err(error.into()),
+            };
+            match given {
+                Ok(()) => return self.given_away.cancel(),
+                Err(error) => {
+                    tracing::error!(reason = format!("{error:#}"), "the handoff failed: going on as before");
+                }
+            }
+        }
+    }
+
+    /// Gives everything to the process behind `channel`. An error says that all goes on here as before.
+    async fn give(&self, mut channel: Channel) -> anyhow::Result<()> {
+        let new = block_in_place(|| self.greet(&mut channel))?;
+        let closed = self.app.gate.close().await;
+        let mut stopped = self.stop().await;
+        match self.hand_over(&mut channel, &new, &mut stopped).await {
+            Ok(()) => {
+                closed.give_away();
+                let Stopped { late, .. } = stopped;
+                tracing::info!("everything was handed over");
+                self.see_off(channel, late).await;
+                Ok(())
+            }
+            Err(error) => {
+                channel.give_up();
+                self.take_back(&mut stopped).await?;
+                Err(error)
+            }
+        }
+    }
+
+    fn greet(&self, channel: &mut Channel) -> anyhow::Result<OwnedFd> {
+        let Some(pid) = channel.peer()? else { bail!("the new process is another user's") };
+        let new = pidfd_open(pid, PidfdFlags::empty()).context("the new process")?;
+        let (hello, _) = channel.receive::<Hello>()?;
+        if hello.version != VERSION {
+            let reason = format!(
+                "this process speaks version {VERSION} of the handoff, the new one version {}: it can only be restarted",
+                hello.version
+            );
+            channel.send(&Welcome::Refused { reason: reason.clone() }, &[])?;
+            bail!("refused: {reason}");
+        }
+        let program = env!("CARGO_PKG_VERSION").to_owned();
+        channel.send(&Welcome::Accepted { program, clock: self.app.clock.state() }, &[])?;
+        faults::at("welcome");
+        channel.set_patience(Some(PREPARATION))?;
+        let (word, _) = channel.receive::<Word>()?;
+        channel.set_patience(Some(patience()))?;
+        if word != Word::Give {
+            bail!("the new process said {word:?} where it should have asked for everything");
+        }
+        tracing::info!(program = hello.program, "handing over to a new process");
+        Ok(new)
+    }
+
+    /// Stops what comes in.
+    async fn stop(&self) -> Stopped {
+        self.ports.close().await;
+        let mut late = self.door.pause().await;
+        let sources = std::iter::from_fn(|| late.try_recv().ok()).collect();
+        faults::at("stopped");
+        Stopped { listeners: Vec::new(), sources, late }
+    }
+
+    async fn hand_over(
+        &self,
+        channel: &mut Channel,
+        new: &OwnedFd,
+        stopped: &mut Stopped,
+    ) -> anyhow::Result<()> {
+        let mut mounts = Vec::new();
+        for mount in self.mounts.all() {
+            let state = timeout(PATIENCE, mount.hand()).await.ok().flatten();
+            mounts.push((mount.key().to_owned(), state.context("a mount does not answer")?));
+        }
+        let mut streams = Vec::new();
+        for stream in self.app.streams.all() {
+            let handed = timeout(PATIENCE, stream.hand()).await.context("a stream does not answer")?;
+            let (state, files) = handed.context("a rewind buffer")?;
+            let (key, state) = (stream.key().to_owned(), Box::new(state));
+            let history = self.app.roster.history(&stream);
+            streams.push((Part::Stream { key, state, history }, files));
+        }
+        stopped.listeners = self.app.delivery.release().await;
+        block_in_place(|| {
+            self.send_parts(channel, mounts, streams, stopped)?;
+            await_serving(channel, new)
+        })
+    }
+
+    fn send_parts(
+        &self,
+        channel: &mut Channel,
+        mounts: Vec<(String, MountState)>,
+        streams: Vec<(Part, Vec<File>)>,
+        stopped: &Stopped,
+    ) -> anyhow::Result<()> {
+        for (role, socket) in self.ports.sockets() {
+            channel.send(&Part::Port(*role), &[socket.as_fd()])?;
+        }
+        faults::at("ports");
+        for (key, state) in mounts {
+            channel.send(&Part::Mount { key, state }, &[])?;
+        }
+        for (stream, files) in streams {
+            let files: Vec<BorrowedFd<'_>> = files.iter().map(|file| file.as_fd()).collect();
+            channel.send(&stream, &files)?;
+        }
+        faults::at("streams");
+        for source in &stopped.sources {
+            send_source(channel, source)?;
+        }
+        faults::at("sources");
+        for listeners in stopped.listeners.chunks(LISTENERS_MAX) {
+            let states = listeners.iter().map(Listener::state).collect();
+            let sockets: Vec<BorrowedFd<'_>> =
+                listeners.iter().map(|listener| listener.socket().as_fd()).collect();
+            channel.send(&Part::Listeners(states), &sockets)?;
+        }
+        faults::at("listeners");
+        channel.send(&Part::End, &[])?;
+        faults::at("end");
+        Ok(())
+    }
+
+    /// Goes on with everything.
+    async fn take_back(&self, stopped: &mut Stopped) -> anyhow::Result<()> {
+        self.app.delivery.admit(std::mem::take(&mut stopped.listeners));
+        for stream in self.app.streams.all() {
+            stream.go_on();
+        }
+        for mount in self.mounts.all() {
+            mount.go_on().await;
+        }
+        self.door.go_on();
+        let late = std::iter::from_fn(|| stopped.late.try_recv().ok());
+        let sources: Vec<PausedSource> =
+            std::mem::take(&mut stopped.sources).into_iter().chain(late).collect();
+        for source in sources {
+            self.door.resume(source).await;
+        }
+        self.ports.open(&self.app, &self.door, &self.heads)
+    }
+
+    /// Gives away what was being let in, until nothing is left or it takes too long.
+    async fn see_off(&self, mut channel: Channel, mut late: mpsc::UnboundedReceiver<PausedSource>) {
+        let gate = &self.app.gate;
+        let all = async {
+            loop {
+                let sent = tokio::select! {
+                    biased;
+                    Some(source) = late.recv() => block_in_place(|| send_source(&mut channel, &source)),
+                    Some(stray) = gate.find_stray() => block_in_place(|| send_stray(&mut channel, stray)),
+                    () = gate.is_empty() => return,
+                };
+                if let Err(error) = sent {
+                    tracing::warn!(%error, "a connection could not be handed over");
+                    return;
+                }
+            }
+        };
+        if timeout(DRAIN, all).await.is_err() {
+            tracing::info!("connections that could not be handed over are closed");
+        }
+    }
+}
+
+/// Lets the new process serve, and waits until it does. An error says that it never will.
+fn await_serving(channel: &mut Channel, new: &OwnedFd) -> anyhow::Result<()> {
+    let (word, _) = channel.receive::<Word>().context("the new process is not ready")?;
+    if word != Word::Ready {
+        bail!("the new process said {word:?} where it should have been ready");
+    }
+    faults::at("ready");
+    channel.send(&Part::Commit, &[]).context("the new process is gone")?;
+    faults::at("commit");
+    let Err(error) = channel.receive::<Word>() else { return Ok(()) };
+    if !has_died(new) {
+        // It may be about to serve: two must not.
+        pidfd_send_signal(new, Signal::KILL).context("the new process cannot be ended")?;
+        has_died(new);
+        if channel.receive::<Word>().is_ok() {
+            // It did serve.
+            return Ok(());
+        }
+    }
+    Err(error).context("the new process does not serve")
+}
+
+fn send_source(channel: &mut Channel, paused: &PausedSource) -> anyhow::Result<()> {
+    let part = Part::Source {
+        mount: paused.mount.clone(),
+        source: paused.source.state(),
+        reader: paused.reader.state()?,
+        is_known: paused.is_known,
+    };
+    Ok(channel.send(&part, &[paused.reader.connection().as_fd()])?)
+}
+
+fn send_stray(channel: &mut Channel, stray: Stray) -> anyhow::Result<()> {
+    let Stray { role, socket, peer, bytes } = stray;
+    Ok(channel.send(&Part::Connection { role, peer, bytes }, &[socket.as_fd()])?)
+}

@@ -1,0 +1,138 @@
+//! What the old process gave becomes mounts, sources and listeners again.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rewind::Feed;
+use tokio::net::TcpStream;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::base::net::{Accepted, Role};
+use crate::handoff::channel::Channel;
+use crate::handoff::message::Part;
+use crate::handoff::take::{Given, GivenSource};
+use crate::http::App;
+use crate::http::front::{self, Port};
+use crate::listener::delivery::{Listener, ListenerState};
+use crate::mount::door::{Door, PausedSource, limits_of};
+use crate::mount::registry::Registry;
+use crate::source::Source;
+use crate::source::reader::Reader;
+
+/// Restores mounts with their sources, which are read on when this process serves.
+pub async fn restore_mounts(mounts: &Registry, given: &mut Given) -> Vec<PausedSource> {
+    let sources = std::mem::take(&mut given.sources).into_iter();
+    let paused: Vec<PausedSource> = sources.filter_map(|source| wake(mounts, source)).collect();
+    let known = paused.iter().filter(|paused| paused.is_known);
+    let by_id: HashMap<Uuid, &Arc<Source>> = known.map(|it| (it.source.id, &it.source)).collect();
+    for (key, state) in given.mounts.drain() {
+        let Some(mount) = mounts.find(&key) else { continue };
+        let sources: Vec<Arc<Source>> =
+            state.sources.iter().filter_map(|id| by_id.get(id).map(|source| Arc::clone(source))).collect();
+        mount.restore(state, sources).await;
+    }
+    paused
+}
+
+/// A source that was given, ready to be read on.
+fn wake(mounts: &Registry, given: GivenSource) -> Option<PausedSource> {
+    let GivenSource { mount, source, reader, is_known, socket } = given;
+    let source = Source::resume(source);
+    let Some(found) = mounts.find(&mount) else {
+        tracing::warn!(mount, source = %source, "the mount of a source is configured no more: it is closed");
+        return None;
+    };
+    let read_on = || -> io::Result<Reader<TcpStream>> {
+        Ok(Reader::resume(stream_of(socket)?, serde_json::from_value(reader)?, limits_of(&found)))
+    };
+    match read_on() {
+        Ok(reader) => Some(PausedSource { mount, source, reader, is_known }),
+        Err(error) => {
+            tracing::error!(mount, source = %source, %error, "a source could not be taken over: it is closed");
+            None
+        }
+    }
+}
+
+/// Gives listeners their places again; they are sent nothing before they are admitted.
+pub fn readmit(app: &App, given: &mut Given) -> Vec<Listener> {
+    let all = given.listeners.len();
+    let listeners: Vec<Listener> =
+        given.listeners.drain(..).filter_map(|(state, socket)| resume(app, state, socket)).collect();
+    for (key, stream) in given.streams.drain() {
+        if let Some(found) = app.streams.find(&key) {
+            app.roster.remember(&found, stream.history);
+        }
+    }
+    if listeners.len() < all {
+        let closed = all - listeners.len();
+        tracing::warn!(closed, "listeners without a stream or a seat were closed");
+    }
+    listeners
+}
+
+fn resume(app: &App, state: ListenerState, socket: OwnedFd) -> Option<Listener> {
+    let stream = app.streams.find(&state.stream)?;
+    let destination = state.destination.and_then(|key| app.streams.find(&key));
+    let hearing = app.roster.readmit(&stream, app.audience.seat()?, &state.hearing);
+    let feed = Feed::resume(stream.log(), state.feed);
+    Some(Listener::resume(socket, feed, hearing, destination, state.is_blocked))
+}
+
+/// Serves what was being let in by the old process, as it comes, in a thread of its own.
+pub fn take_strays(mut channel: Channel, app: Arc<App>, door: Arc<Door>, heads: Arc<Semaphore>) {
+    let runtime = Handle::current();
+    let take = move || {
+        // It ends when the old process does.
+        while let Ok((part, files)) = channel.receive::<Part>() {
+            let Some(socket) = files.into_iter().next() else { continue };
+            let taken = runtime.block_on(take_stray(part, socket, &app, &door, &heads));
+            if let Err(error) = taken {
+                tracing::warn!(%error, "a connection of the old process was lost");
+            }
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("handoff".to_owned()).spawn(take) {
+        tracing::warn!(%error, "connections that the old process still has are lost");
+    }
+}
+
+async fn take_stray(
+    part: Part,
+    socket: OwnedFd,
+    app: &Arc<App>,
+    door: &Arc<Door>,
+    heads: &Arc<Semaphore>,
+) -> io::Result<()> {
+    match part {
+        Part::Source { mount, source, reader, is_known } => {
+            let given = GivenSource { mount, source, reader, is_known, socket };
+            if let Some(paused) = wake(&app.admin.mounts, given) {
+                door.resume(paused).await;
+            }
+        }
+        Part::Connection { role, peer, bytes } => {
+            let permit = Arc::clone(heads).acquire_owned().await.map_err(io::Error::other)?;
+            let accepted = Accepted { socket: stream_of(socket)?, peer, first: bytes, permit };
+            match role {
+                Role::Listeners => {
+                    front::serve_one(Arc::clone(app), accepted, Port::Listeners { api: true });
+                }
+                Role::Api => front::serve_one(Arc::clone(app), accepted, Port::Api),
+                Role::Sources | Role::Shoutcast => Arc::clone(door).serve_one(accepted),
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn stream_of(socket: OwnedFd) -> io::Result<TcpStream> {
+    let socket = std::net::TcpStream::from(socket);
+    socket.set_nonblocking(true)?;
+    TcpStream::from_std(socket)
+}
