@@ -19,12 +19,16 @@ mod cursor;
 pub mod dump;
 mod error;
 mod feed;
+mod finding;
+mod holder;
 mod index;
 mod log;
+mod look;
 mod map;
 mod position;
 mod prepend;
 mod recover;
+mod scan;
 mod segment;
 mod segments;
 mod store;
@@ -38,7 +42,9 @@ pub use error::{OpenError, PrependError};
 pub use feed::{
     End, Feed, FeedState, Framing, LATE_US, Lagging, PIECES_MAX, Pace, Pacing, Pieces, Request, Start, Turn,
 };
+pub use finding::{Fault, Finding, Outcome};
 pub use log::{Edge, Log, Span, Usage};
+pub use look::Look;
 pub use position::{Position, SegmentSeq};
 pub use prepend::Prepended;
 pub use recover::Recovery;

@@ -15,7 +15,7 @@ use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use crate::{OpenError, Position, index::Header, map};
 
 /// Name of the file whose lock says that the directory is taken.
-const LOCK_NAME: &str = "lock";
+pub(crate) const LOCK_NAME: &str = "lock";
 /// Ending of index files.
 pub(crate) const INDEX_EXTENSION: &str = "idx";
 /// Longest stream key.
@@ -34,13 +34,13 @@ pub(crate) struct Store {
     pub directory: Option<Directory>,
 }
 
-/// A stream's directory, ours as long as this lives.
+/// A stream's directory. One that is written to is ours as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Directory {
     pub path: PathBuf,
     pub key: String,
-    /// Holds the lock; the system lets go of it when the process ends, however it ends.
-    _lock: File,
+    /// Holds the lock; the system lets go of it when the process ends, however it ends. None where it is only read.
+    _lock: Option<File>,
 }
 
 /// A new block's files and its mapping.
@@ -88,19 +88,21 @@ impl Store {
 }
 
 impl Directory {
+    /// The directory as it is, to be read only.
+    pub fn look(dir: &Path, key: &str) -> Result<Self, OpenError> {
+        let path = path_of(dir, key)?;
+        Ok(Directory { path, key: key.to_owned(), _lock: None })
+    }
+
     fn open(dir: &Path, key: &str) -> Result<Self, OpenError> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        if key.is_empty() || key.len() > KEY_BYTES_MAX || key.starts_with('.') || !key.bytes().all(allowed) {
-            return Err(OpenError::Key { key: key.to_owned() });
-        }
-        let path = dir.join(key);
+        let path = path_of(dir, key)?;
         fs::create_dir_all(&path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
         let lock_path = path.join(LOCK_NAME);
         let failed = |source| OpenError::Io { path: lock_path.clone(), source };
         let lock =
             OpenOptions::new().write(true).create(true).truncate(false).open(&lock_path).map_err(failed)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Directory { path, key: key.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Directory { path, key: key.to_owned(), _lock: Some(lock) }),
             Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path }),
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
@@ -143,6 +145,14 @@ impl Directory {
             },
         )
     }
+}
+
+fn path_of(dir: &Path, key: &str) -> Result<PathBuf, OpenError> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if key.is_empty() || key.len() > KEY_BYTES_MAX || key.starts_with('.') || !key.bytes().all(allowed) {
+        return Err(OpenError::Key { key: key.to_owned() });
+    }
+    Ok(dir.join(key))
 }
 
 /// A mapping of full capacity costs address space only: pages come into being as they are written.

@@ -12,7 +12,7 @@ use crate::{
     block::{Block, Slot},
     block_writer::BlockWriter,
     index::{ChunkRecord, Entry, Header},
-    recover::{self, Recovered},
+    recover::{self, Mode, Recovered},
     segments::{Numbers, SegmentMark, Step},
     store::{Place, Store},
     titles::MetaEntry,
@@ -92,7 +92,7 @@ impl Log {
     /// Opens the log: recovers what its directory holds, if it has one. `now` dates an empty log.
     pub fn open(config: Config, now: Time) -> Result<(Writer, Arc<Log>, Recovery), OpenError> {
         let store = Store::open(config.dir.as_deref(), &config.key)?;
-        let Recovered { shared, last, report } = recover::recover(store.directory.as_ref(), now)?;
+        let Recovered { shared, last, report } = recover::recover(store.directory.as_ref(), Mode::Mend, now)?;
         let last_end = shared.blocks.back().map(Slot::end_time);
         let log = Log::new(shared);
         let mut writer = Writer {
