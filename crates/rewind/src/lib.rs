@@ -44,7 +44,7 @@ pub use feed::{
 };
 pub use finding::{Fault, Finding, Outcome};
 pub use log::{Edge, Log, Span, Usage};
-pub use look::Look;
+pub use look::{Look, StreamDirectory, find_streams};
 pub use position::{Position, SegmentSeq};
 pub use prepend::Prepended;
 pub use recover::Recovery;

@@ -148,6 +148,11 @@ fn list(path: &Path) -> io::Result<Listing> {
     Ok(listing)
 }
 
+/// True if the directory at `path` is or was one of a stream.
+pub(crate) fn holds_blocks(path: &Path) -> io::Result<bool> {
+    Ok(path.join(LOCK_NAME).is_file() || !list(path)?.blocks.is_empty())
+}
+
 impl Recoverer<'_> {
     /// Takes the block at `position` into the log, or as much of it as can be believed.
     fn take(&mut self, position: Position, names: &Names, verify: bool) {

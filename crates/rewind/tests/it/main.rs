@@ -8,6 +8,7 @@ mod crash;
 mod degraded;
 mod dump;
 mod eviction;
+mod look;
 mod prepend;
 mod reading;
 mod recovery;
