@@ -23,6 +23,7 @@ mod players;
 mod playlists;
 mod programs;
 mod rewind;
+mod rewind_command;
 mod shoutcast;
 mod shoutcast_programs;
 mod sources;
