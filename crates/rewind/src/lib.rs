@@ -16,6 +16,7 @@ mod block;
 mod block_writer;
 mod chunks;
 mod cursor;
+mod disk;
 pub mod dump;
 mod error;
 mod feed;

@@ -6,13 +6,14 @@ use std::{
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use audio::Codec;
 use bytes::Bytes;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
-use crate::{OpenError, Position, index::Header, map};
+use crate::{OpenError, Position, disk::Disk, index::Header, map};
 
 /// Name of the file whose lock says that the directory is taken.
 pub(crate) const LOCK_NAME: &str = "lock";
@@ -31,7 +32,14 @@ pub(crate) enum Place {
 /// Where the blocks of one log live.
 #[derive(Debug)]
 pub(crate) struct Store {
-    pub directory: Option<Directory>,
+    on_disk: Option<OnDisk>,
+}
+
+/// A directory that is written to, and the thread that does it.
+#[derive(Debug)]
+struct OnDisk {
+    directory: Arc<Directory>,
+    disk: Arc<Disk>,
 }
 
 /// A stream's directory. One that is written to is ours as long as this lives.
@@ -45,35 +53,66 @@ pub(crate) struct Directory {
 
 /// A new block's files and its mapping.
 pub(crate) struct Files {
-    pub audio: File,
-    /// Its header is written; none for a block in memory.
-    pub index: Option<IndexFile>,
+    pub target: Target,
     pub bytes: Bytes,
 }
 
+/// What a block is written to.
 #[derive(Debug)]
-pub(crate) struct IndexFile {
-    pub file: File,
-    /// Length of what is written.
-    pub bytes: u64,
+pub(crate) enum Target {
+    /// A memory file, which has no index.
+    Memory(File),
+    /// Files in the stream's directory, by way of its thread.
+    Directory { disk: Arc<Disk>, files: Arc<Named> },
+}
+
+/// The files of a block in the stream's directory.
+#[derive(Debug)]
+pub(crate) struct Named {
+    pub audio: File,
+    pub index: File,
+    /// Bytes of the header, which is written.
+    pub header_bytes: u64,
 }
 
 impl Store {
     /// Locks `dir/key`, making it where it is missing; with no `dir`, a store in memory.
     pub fn open(dir: Option<&Path>, key: &str) -> Result<Self, OpenError> {
-        let directory = dir.map(|dir| Directory::open(dir, key)).transpose()?;
-        Ok(Store { directory })
+        let Some(dir) = dir else { return Ok(Store { on_disk: None }) };
+        let directory = Arc::new(Directory::open(dir, key)?);
+        let failed = |source| OpenError::Io { path: directory.path.clone(), source };
+        let disk = Arc::new(Disk::start(directory.clone()).map_err(failed)?);
+        Ok(Store { on_disk: Some(OnDisk { directory, disk }) })
+    }
+
+    /// The directory, if there is one.
+    pub fn directory(&self) -> Option<&Directory> {
+        self.on_disk.as_ref().map(|on_disk| &*on_disk.directory)
+    }
+
+    /// The thread that writes to the directory.
+    #[cfg(test)]
+    pub fn disk(&self) -> Arc<Disk> {
+        self.on_disk.as_ref().expect("a store with a directory").disk.clone()
     }
 
     /// Where a new block may go, the preferred place first.
     pub fn places(&self) -> &'static [Place] {
-        if self.directory.is_some() { &[Place::Directory, Place::Memory] } else { &[Place::Memory] }
+        if self.on_disk.is_some() { &[Place::Directory, Place::Memory] } else { &[Place::Memory] }
     }
 
     /// Makes an empty block that can hold `capacity` bytes. A failure leaves nothing behind.
     pub fn create(&self, place: Place, header: &Header, capacity: usize) -> io::Result<Files> {
-        match (place, &self.directory) {
-            (Place::Directory, Some(directory)) => directory.create(header, capacity),
+        match (place, &self.on_disk) {
+            (Place::Directory, Some(OnDisk { directory, disk })) => {
+                let (header, theirs) = (*header, directory.clone());
+                let undoing = directory.clone();
+                let (files, bytes) = disk.ask(
+                    move || theirs.create(&header, capacity),
+                    move |_| undoing.remove(header.position, header.format.codec),
+                )?;
+                Ok(Files { target: Target::Directory { disk: disk.clone(), files: Arc::new(files) }, bytes })
+            }
             _ => create_in_memory(header, capacity),
         }
     }
@@ -81,8 +120,9 @@ impl Store {
     /// Deletes the files of a block; who has them mapped reads on. A file that cannot be deleted is found again at the
     /// next start and evicted then.
     pub fn remove(&self, header: &Header) {
-        if let Some(directory) = &self.directory {
-            directory.remove(header.position, header.format.codec);
+        if let Some(OnDisk { directory, disk }) = &self.on_disk {
+            let (directory, position, codec) = (directory.clone(), header.position, header.format.codec);
+            disk.tell(move || directory.remove(position, codec));
         }
     }
 }
@@ -94,7 +134,8 @@ impl Directory {
         Ok(Directory { path, key: key.to_owned(), _lock: None })
     }
 
-    fn open(dir: &Path, key: &str) -> Result<Self, OpenError> {
+    /// Locks the directory, making it where it is missing.
+    pub fn open(dir: &Path, key: &str) -> Result<Self, OpenError> {
         let path = path_of(dir, key)?;
         fs::create_dir_all(&path).map_err(|source| OpenError::Io { path: path.clone(), source })?;
         let lock_path = path.join(LOCK_NAME);
@@ -123,7 +164,7 @@ impl Directory {
     }
 
     /// Files that exist already are not ours to touch: they make it fail.
-    fn create(&self, header: &Header, capacity: usize) -> io::Result<Files> {
+    fn create(&self, header: &Header, capacity: usize) -> io::Result<(Named, Bytes)> {
         let new = |path: &Path| OpenOptions::new().read(true).write(true).create_new(true).open(path);
         let audio_path = self.audio_path(header.position, header.format.codec);
         let audio = new(&audio_path)?;
@@ -140,9 +181,7 @@ impl Directory {
                 self.remove(header.position, header.format.codec);
                 Err(error)
             },
-            |bytes| {
-                Ok(Files { audio, index: Some(IndexFile { file: index, bytes: head.len() as u64 }), bytes })
-            },
+            |bytes| Ok((Named { audio, index, header_bytes: head.len() as u64 }, bytes)),
         )
     }
 }
@@ -162,5 +201,5 @@ fn create_in_memory(header: &Header, capacity: usize) -> io::Result<Files> {
     // Readers of the mapping would die of a file that got shorter.
     fcntl_add_seals(&fd, SealFlags::SHRINK)?;
     let bytes = map::map(&fd, capacity)?;
-    Ok(Files { audio: File::from(fd), index: None, bytes })
+    Ok(Files { target: Target::Memory(File::from(fd)), bytes })
 }

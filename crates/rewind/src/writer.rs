@@ -92,7 +92,7 @@ impl Log {
     /// Opens the log: recovers what its directory holds, if it has one. `now` dates an empty log.
     pub fn open(config: Config, now: Time) -> Result<(Writer, Arc<Log>, Recovery), OpenError> {
         let store = Store::open(config.dir.as_deref(), &config.key)?;
-        let Recovered { shared, last, report } = recover::recover(store.directory.as_ref(), Mode::Mend, now)?;
+        let Recovered { shared, last, report } = recover::recover(store.directory(), Mode::Mend, now)?;
         let last_end = shared.blocks.back().map(Slot::end_time);
         let log = Log::new(shared);
         let mut writer = Writer {
@@ -314,41 +314,4 @@ fn block_bytes(keep: Duration, bytes_max: u64, chunk: &Chunk) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use audio::{Codec, Format};
-    use bytes::Bytes;
-
-    use super::*;
-
-    #[test]
-    fn blocks_are_a_hundredth_of_the_buffer_within_bounds() {
-        let format =
-            Format { codec: Codec::Mp3, profile: 3, sample_rate_hz: 48_000, channels: 2, bitrate_kbps: 128 };
-        let second = |bytes: usize| Chunk {
-            format,
-            time: Time(0),
-            span_us: 1_000_000,
-            samples: 48_000,
-            starts_segment: false,
-            discontinuity: false,
-            data: Bytes::from(vec![0; bytes]),
-        };
-        let hours = |hours: u64| Duration::from_secs(hours * 3_600);
-        let cases = [
-            // 8 hours of 128 kbit/s are 460.8 MB.
-            (hours(8), u64::MAX, 16_000, 3_600_000),
-            (hours(8), 128_000_000, 16_000, 1_000_000),
-            (Duration::ZERO, u64::MAX, 16_000, 262_144),
-            (Duration::from_secs(2_097), u64::MAX, 16_000, 262_144),
-            (Duration::from_secs(2_098), u64::MAX, 16_000, 262_250),
-            (hours(24 * 365), u64::MAX, 16_000, 16_777_216),
-            (Duration::MAX, u64::MAX, 16_000, 16_777_216),
-            (Duration::ZERO, 0, 300_000, 300_000),
-        ];
-        for (keep, bytes_max, chunk_bytes, wanted) in cases {
-            assert_eq!(block_bytes(keep, bytes_max, &second(chunk_bytes)), wanted, "{keep:?} {bytes_max}");
-        }
-        let nothing_told = Chunk { samples: 0, ..second(1) };
-        assert_eq!(block_bytes(hours(8), u64::MAX, &nothing_told), 16_777_216);
-    }
-}
+mod tests;
