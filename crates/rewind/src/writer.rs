@@ -25,6 +25,10 @@ const BLOCK_BYTES_MIN: u64 = 256 * 1024;
 /// Larger blocks would be dropped in lumps that are hours of audio.
 const BLOCK_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
+/// A block in memory for want of the directory is so much smaller: when it is full the directory is tried again. A whole
+/// buffer of them is well below the bound of blocks.
+const SPARE_BLOCKS_PER_BLOCK: usize = 8;
+
 /// What a log is to be.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -245,7 +249,10 @@ impl Writer {
         header: Header,
     ) -> io::Result<(BlockWriter, Entry)> {
         let title = self.log.metadata_at(header.position);
-        let capacity = self.block_bytes(chunk);
+        let capacity = match place == self.store.places()[0] {
+            true => self.block_bytes(chunk),
+            false => self.spare_block_bytes(chunk),
+        };
         let mut writer = BlockWriter::create(&self.store, place, header, capacity, &title)?;
         match writer.write(&chunk.data, record) {
             Ok(entry) => Ok((writer, entry)),
@@ -261,6 +268,11 @@ impl Writer {
     /// Capacity of a block that starts with `chunk`.
     pub(crate) fn block_bytes(&self, chunk: &Chunk) -> usize {
         block_bytes(self.keep, self.bytes_max, chunk)
+    }
+
+    fn spare_block_bytes(&self, chunk: &Chunk) -> usize {
+        let bytes = self.block_bytes(chunk) / SPARE_BLOCKS_PER_BLOCK;
+        bytes.max(BLOCK_BYTES_MIN as usize).max(chunk.data.len())
     }
 
     /// Ends a block that could not be written to; its next chunk goes into memory.

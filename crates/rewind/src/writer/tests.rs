@@ -109,6 +109,26 @@ fn audio_goes_on_in_memory_while_the_disk_hangs_and_back_to_it_afterwards() {
 }
 
 #[test]
+fn blocks_in_memory_for_want_of_the_directory_are_small() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, log, _) = open(dir.path());
+    writer.set_keep(Duration::from_secs(24 * 3_600), u64::MAX);
+    let disk = writer.store.disk();
+    let hangs = disk.hang();
+    // 8.64 GB are kept in blocks of 16 MiB; an eighth of one holds 20 of these.
+    (0..41).for_each(|number| {
+        writer.append(&numbered(number));
+    });
+    assert_eq!(log.usage().blocks, 3);
+    drop(hangs);
+    disk.settle();
+    (41..61).for_each(|number| {
+        writer.append(&numbered(number));
+    });
+    assert_eq!((log.usage().blocks, writer.health()), (4, &Health::Good));
+}
+
+#[test]
 fn a_chunk_that_lands_late_is_not_there_twice() {
     let dir = tempfile::tempdir().unwrap();
     let (mut writer, log, _) = open(dir.path());

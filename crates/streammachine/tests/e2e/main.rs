@@ -9,6 +9,7 @@ mod commands;
 mod connections;
 mod crowds;
 mod directories;
+mod disks;
 mod encoders;
 mod faces;
 mod faults;
