@@ -11,9 +11,9 @@ use wire::icy::Metadata;
 
 use crate::common::{AAC, chunk, chunks, open, seconds};
 
-/// Bytes of an index header of the stream `test`, and of a chunk's record.
+/// Bytes of an index header of the stream `test`, and of it and a chunk's record.
 const HEADER_BYTES: u64 = 64;
-const RECORD_BYTES: u64 = 32;
+const SECOND_RECORD: usize = 96;
 /// Bytes of the record of the title `two`, which ends the first block's index.
 const TITLE_BYTES: u64 = 23;
 /// Files of the first block, and of the second, which starts 300 bytes later.
@@ -73,11 +73,57 @@ fn a_look_finds_what_opening_finds_and_changes_nothing() {
     assert_eq!(chunks(&look.log), chunks(&log));
 }
 
+/// What is done to a directory; the block that has the fault, the fault, what becomes of it, and chunks that are left.
+type Case = (fn(&Path), u64, Fault, Outcome, u64);
+
+#[track_caller]
+fn check((harm, position, fault, outcome, chunks_left): Case) {
+    let dir = tempfile::tempdir().unwrap();
+    two_blocks(dir.path());
+    harm(dir.path());
+    let before = snapshot(dir.path());
+    let look = Log::look(dir.path(), "test").unwrap();
+    let [found] = look.recovery.findings.as_slice() else {
+        panic!("{fault:?}: {:?}", look.recovery.findings)
+    };
+    assert_eq!((found.position.0, &found.fault, found.outcome), (position, &fault, outcome));
+    assert_eq!(look.recovery.chunks, chunks_left, "{fault:?}");
+    assert_eq!(snapshot(dir.path()), before, "{fault:?}");
+
+    let (_, log, recovery) = open(Some(dir.path()));
+    assert_eq!(recovery, look.recovery);
+    assert_eq!(chunks(&log), chunks(&look.log), "{fault:?}");
+    if outcome == Outcome::LeftAlone {
+        assert_eq!(snapshot(dir.path()), before, "{fault:?}: nothing is destroyed");
+    } else {
+        assert_eq!(Log::look(dir.path(), "test").unwrap().recovery.findings, []);
+    }
+}
+
+fn cut_to(audio_bytes: u64, index_bytes: u64) -> Outcome {
+    Outcome::Cut { audio_bytes, index_bytes }
+}
+
+fn with_empty_index(dir: &Path) {
+    cut(&path_of(dir, SECOND, "idx"), HEADER_BYTES);
+}
+
+fn with_empty_block(dir: &Path) {
+    with_empty_index(dir);
+    cut(&path_of(dir, SECOND, "aac"), 0);
+}
+
+fn with_index_of_another_stream(dir: &Path) {
+    let other = rewind::Config { key: "else".into(), ..crate::common::config(Some(dir)) };
+    Log::open(other, seconds(0)).unwrap().0.append(&chunk(0, 100));
+    fs::copy(dir.join("else").join(format!("{FIRST:020}.idx")), path_of(dir, FIRST, "idx")).unwrap();
+}
+
 #[test]
-fn every_fault_is_told_with_what_becomes_of_it_and_opening_does_that() {
-    type Harm = fn(&Path);
-    let cut_to = |audio_bytes, index_bytes| Outcome::Cut { audio_bytes, index_bytes };
-    let cases: [(Harm, u64, Fault, Outcome, u64); 14] = [
+fn a_block_is_cut_where_it_is_torn_or_damaged() {
+    // Behind the first of three chunks: two records and the title's.
+    let behind = 64 + TITLE_BYTES;
+    let cases: [Case; 9] = [
         (
             |dir| append(&path_of(dir, SECOND, "aac"), b"torn"),
             SECOND,
@@ -89,96 +135,31 @@ fn every_fault_is_told_with_what_becomes_of_it_and_opening_does_that() {
         (|dir| append(&path_of(dir, SECOND, "idx"), &[2; 15]), SECOND, Fault::TornRecord, cut_to(0, 15), 6),
         (|dir| append(&path_of(dir, FIRST, "idx"), &[9; 40]), FIRST, Fault::DamagedRecord, cut_to(0, 40), 6),
         (
-            |dir| flip(&path_of(dir, FIRST, "idx"), (HEADER_BYTES + RECORD_BYTES) as usize + 9),
+            |dir| flip(&path_of(dir, FIRST, "idx"), SECOND_RECORD + 9),
             FIRST,
             Fault::DamagedRecord,
-            cut_to(200, 64 + TITLE_BYTES),
+            cut_to(200, behind),
             4,
         ),
-        (
-            |dir| cut(&path_of(dir, FIRST, "mp3"), 250),
-            FIRST,
-            Fault::ShortAudio,
-            cut_to(50, 32 + TITLE_BYTES),
-            5,
-        ),
-        (
-            |dir| flip(&path_of(dir, FIRST, "mp3"), 120),
-            FIRST,
-            Fault::DamagedAudio,
-            cut_to(200, 64 + TITLE_BYTES),
-            4,
-        ),
-        (
-            |dir| cut(&path_of(dir, SECOND, "idx"), HEADER_BYTES),
-            SECOND,
-            Fault::AudioBeyondIndex,
-            cut_to(300, 0),
-            3,
-        ),
-        (
-            |dir| {
-                cut(&path_of(dir, SECOND, "idx"), HEADER_BYTES);
-                cut(&path_of(dir, SECOND, "aac"), 0);
-            },
-            SECOND,
-            Fault::Empty,
-            cut_to(0, 0),
-            3,
-        ),
-        (
-            |dir| fs::remove_file(path_of(dir, FIRST, "idx")).unwrap(),
-            FIRST,
-            Fault::NoIndex,
-            Outcome::Dropped,
-            3,
-        ),
-        (
-            |dir| fs::remove_file(path_of(dir, FIRST, "mp3")).unwrap(),
-            FIRST,
-            Fault::NoAudio,
-            Outcome::Dropped,
-            3,
-        ),
-        (|dir| flip(&path_of(dir, FIRST, "idx"), 20), FIRST, Fault::DamagedHeader, Outcome::Dropped, 3),
-        (|dir| flip(&path_of(dir, FIRST, "idx"), 4), FIRST, Fault::OtherVersion, Outcome::LeftAlone, 3),
-        (
-            |dir| {
-                fs::create_dir(dir.join("else")).unwrap();
-                let key = rewind::Config { key: "else".into(), ..crate::common::config(Some(dir)) };
-                Log::open(key, seconds(0)).unwrap().0.append(&chunk(0, 100));
-                let other = dir.join("else").join(format!("{FIRST:020}.idx"));
-                fs::copy(other, path_of(dir, FIRST, "idx")).unwrap();
-            },
-            FIRST,
-            Fault::OtherStream,
-            Outcome::LeftAlone,
-            3,
-        ),
+        (|dir| cut(&path_of(dir, FIRST, "mp3"), 250), FIRST, Fault::ShortAudio, cut_to(50, behind - 32), 5),
+        (|dir| flip(&path_of(dir, FIRST, "mp3"), 120), FIRST, Fault::DamagedAudio, cut_to(200, behind), 4),
+        (with_empty_index, SECOND, Fault::AudioBeyondIndex, cut_to(300, 0), 3),
+        (with_empty_block, SECOND, Fault::Empty, cut_to(0, 0), 3),
     ];
-    for (harm, position, fault, outcome, chunks_left) in cases {
-        let dir = tempfile::tempdir().unwrap();
-        two_blocks(dir.path());
-        harm(dir.path());
-        let before = snapshot(dir.path());
-        let look = Log::look(dir.path(), "test").unwrap();
-        let [found] = look.recovery.findings.as_slice() else {
-            panic!("{fault:?}: {:?}", look.recovery.findings)
-        };
-        let wanted = (position, &fault, outcome);
-        assert_eq!((found.position.0, &found.fault, found.outcome), wanted);
-        assert_eq!(look.recovery.chunks, chunks_left, "{fault:?}");
-        assert_eq!(snapshot(dir.path()), before, "{fault:?}");
+    cases.into_iter().for_each(check);
+}
 
-        let (_, log, recovery) = open(Some(dir.path()));
-        assert_eq!(recovery, look.recovery);
-        assert_eq!(chunks(&log), chunks(&look.log), "{fault:?}");
-        if outcome == Outcome::LeftAlone {
-            assert_eq!(snapshot(dir.path()), before, "{fault:?}: nothing is destroyed");
-        } else {
-            assert_eq!(Log::look(dir.path(), "test").unwrap().recovery.findings, []);
-        }
-    }
+#[test]
+fn a_block_that_cannot_be_read_is_dropped_and_one_of_others_left_alone() {
+    let [dropped, left] = [Outcome::Dropped, Outcome::LeftAlone];
+    let cases: [Case; 5] = [
+        (|dir| fs::remove_file(path_of(dir, FIRST, "idx")).unwrap(), FIRST, Fault::NoIndex, dropped, 3),
+        (|dir| fs::remove_file(path_of(dir, FIRST, "mp3")).unwrap(), FIRST, Fault::NoAudio, dropped, 3),
+        (|dir| flip(&path_of(dir, FIRST, "idx"), 20), FIRST, Fault::DamagedHeader, dropped, 3),
+        (|dir| flip(&path_of(dir, FIRST, "idx"), 4), FIRST, Fault::OtherVersion, left, 3),
+        (with_index_of_another_stream, FIRST, Fault::OtherStream, left, 3),
+    ];
+    cases.into_iter().for_each(check);
 }
 
 #[test]

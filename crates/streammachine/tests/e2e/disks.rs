@@ -13,8 +13,8 @@ use testkit::programs;
 use testkit::wait::{DEADLINE, eventually};
 
 use crate::harness::{
-    Host, PASSWORD, api, count, frames, listen, merge, on_air, play, pump_all, test_stream, wait_for_frame,
-    wait_for_sources,
+    BINARY, Host, PASSWORD, api, count, dump, frames, listen, merge, on_air, play, pump_all, test_stream,
+    wait_for_frame, wait_for_sources,
 };
 
 /// Mounts a file system and obeys words on its standard input. It undoes everything when that ends, so that a test that is
@@ -53,22 +53,24 @@ impl Disk {
         let (mkfs, _) = (programs::find_or_skip("mkfs.ext4")?, programs::find_or_skip("fsfreeze")?);
         Self::mount("-t ext4 -o loop", |directory| {
             let image = directory.join("image");
-            std::fs::File::create(&image).unwrap().set_len(32 << 20).unwrap();
-            let made = Command::new(mkfs).arg("-q").arg(&image).status().unwrap();
+            let file = std::fs::File::create(&image).expect("there is room for a file");
+            file.set_len(32 << 20).expect("a file can be sparse");
+            let made = Command::new(mkfs).arg("-q").arg(&image).status().expect("mkfs starts");
             made.success().then_some(image)
         })
     }
 
     fn mount(options: &str, device: impl FnOnce(&Path) -> Option<PathBuf>) -> Option<Self> {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().expect("there is room for a directory");
         let path = directory.path().join("disk");
-        std::fs::create_dir(&path).unwrap();
+        std::fs::create_dir(&path).expect("there is room for a directory");
         let device = device(directory.path())?;
         let mut command = Command::new("sh");
         command.args(["-c", KEEPER, "keeper", options]).arg(&device).arg(&path).process_group(0);
-        let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut keeper =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a shell starts");
         let words = keeper.stdin.take();
-        let answers = BufReader::new(keeper.stdout.take().unwrap());
+        let answers = BufReader::new(keeper.stdout.take().expect("it is piped"));
         let mut disk = Disk { path, keeper, words, answers, _directory: directory };
         if disk.answer() == "mounted\n" {
             return Some(disk);
@@ -79,7 +81,7 @@ impl Disk {
 
     fn answer(&mut self) -> String {
         let mut line = String::new();
-        self.answers.read_line(&mut line).unwrap();
+        self.answers.read_line(&mut line).expect("the keeper speaks text");
         line
     }
 
@@ -87,7 +89,8 @@ impl Disk {
     #[track_caller]
     fn say(&mut self, word: &str) {
         let line = format!("{word}\n");
-        self.words.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
+        let words = self.words.as_mut().expect("it is taken at the end only");
+        words.write_all(line.as_bytes()).expect("the keeper listens");
         assert_eq!(self.answer(), line);
     }
 }
@@ -139,6 +142,24 @@ fn a_full_disk_costs_no_audio_one_alarm_and_mends_itself() {
     assert!(report.is_whole() && report.breaks.len() == 1, "{report:?}");
     assert_eq!((report.first, report.last), (Some(0), Some(4 * minute - 1)));
     assert!(!host.logs().contains("mended"), "{}", host.logs());
+}
+
+#[test]
+fn an_import_that_does_not_fit_leaves_nothing_behind() {
+    let Some(disk) = Disk::memory("1m") else { return };
+    let host = Host::with_stream(json!({}));
+    play(&host, 0..count(180));
+    let file = disk.path.parent().unwrap().join("dump");
+    std::fs::write(&file, dump(&host)).unwrap();
+    let mut command = Command::new(BINARY);
+    command.args(["rewind", "import"]).arg(&disk.path).args(["--stream", "test"]).arg(&file);
+    let output = command.output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("could not be stored: No space left on device"), "{told}");
+    let left: Vec<_> =
+        std::fs::read_dir(disk.path.join("test")).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert_eq!(left, ["lock"]);
 }
 
 #[test]

@@ -39,12 +39,12 @@ fn inspect(dir: &Path) -> (Option<i32>, Value) {
 /// Exports `/test` from `dir` with more arguments; the bytes of the file.
 #[track_caller]
 fn export(dir: &Path, arguments: &[&str]) -> Vec<u8> {
-    let out = tempfile::tempdir().unwrap();
+    let out = tempfile::tempdir().expect("there is room for a directory");
     let file = out.path().join("exported");
     let ran = run(&[&["export", text(dir), "-o", text(&file)], arguments].concat());
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1, "nothing is left beside it");
-    fs::read(file).unwrap()
+    assert_eq!(fs::read_dir(out.path()).expect("it is there").count(), 1, "nothing is left beside it");
+    fs::read(file).expect("it was written")
 }
 
 fn text(path: &Path) -> &str {
@@ -52,8 +52,9 @@ fn text(path: &Path) -> &str {
 }
 
 fn newest_file(dir: &Path, extension: &str) -> PathBuf {
-    let files = fs::read_dir(dir.join("test")).unwrap().map(|file| file.unwrap().path());
-    files.filter(|path| path.extension().is_some_and(|end| end == extension)).max().unwrap()
+    let files = fs::read_dir(dir.join("test")).expect("the stream has a directory");
+    let files = files.map(|file| file.expect("it can be listed").path());
+    files.filter(|path| path.extension().is_some_and(|end| end == extension)).max().expect("there is one")
 }
 
 /// A server's `/test` with two formats, ended; the instants at which each starts.
@@ -62,12 +63,12 @@ fn two_formats(dir: &Path) -> [String; 2] {
     let mut host = Host::with_directory(dir);
     play(&host, 0..100);
     let mut source = source(&host);
-    source.send(&faster_frames().bytes(0..100)).unwrap();
+    source.send(&faster_frames().bytes(0..100)).expect("the server takes audio");
     source.close();
     wait_for_sources(&host, "test", 0);
     assert!(host.terminate().success());
     let spans = &inspect(dir).1["streams"][0]["spans"];
-    [0, 1].map(|number| spans[number]["start"].as_str().unwrap().to_owned())
+    [0, 1].map(|number| spans[number]["start"].as_str().expect("a span has a start").to_owned())
 }
 
 fn faster_frames() -> Mp3Frames {
