@@ -74,6 +74,24 @@ impl ChunkRef {
         })
     }
 
+    /// Its frames that start at `from` or later and before `to`; none if there are none.
+    fn within(&self, from: Position, to: Position) -> Option<ChunkRef> {
+        if from <= self.position && self.end() <= to {
+            return Some(self.clone());
+        }
+        let (mut first, mut end, mut place) = (None, (0, 0), (0, 0));
+        for frame in frames_in(&self.format, &self.data) {
+            let start = self.position.plus(place.0 as u64);
+            let next = (place.0 + frame.len as usize, place.1 + frame.samples);
+            if start >= from && start < to {
+                first = first.or(Some(place));
+                end = next;
+            }
+            place = next;
+        }
+        first.map(|first| self.part(first, end))
+    }
+
     /// The same audio in chunks of whole frames of at most `bytes_max` bytes, which every frame fits into.
     pub(crate) fn split(&self, bytes_max: usize) -> Vec<ChunkRef> {
         if self.data.len() <= bytes_max {
@@ -119,6 +137,13 @@ impl Log {
     /// The chunks from the one that holds `from` on, or from the next one.
     pub fn chunks(&self, from: Position) -> Chunks<'_> {
         Chunks { log: self, next: from }
+    }
+
+    /// The frames that start at `from` or later and before `to`, in chunks.
+    pub fn chunks_between(&self, from: Position, to: Position) -> impl Iterator<Item = ChunkRef> + '_ {
+        self.chunks(from)
+            .take_while(move |chunk| chunk.position < to)
+            .filter_map(move |chunk| chunk.within(from, to))
     }
 
     /// The first whole frame that starts at `time` or later; the live edge if none does.

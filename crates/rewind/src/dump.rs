@@ -5,6 +5,9 @@
 //! u32le length, JSON {start_ts, end_ts, secs_per_chunk, stream_key, hls}
 //! then, newest first:  u8 length, JSON {ts, meta: {StreamTitle, StreamUrl}, duration (ms)}   u16le length, audio
 //! ```
+//!
+//! What we write may also say `discontinuity: true` of a chunk: one that does not continue the chunk before although it
+//! follows at once. The original does not know it and reads over it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -75,6 +78,8 @@ struct ChunkHead {
     meta: Meta,
     #[serde(default)]
     duration: f64,
+    #[serde(default, skip_serializing_if = "is_false")]
+    discontinuity: bool,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -98,7 +103,12 @@ enum Stamp {
 struct Raw {
     time: Time,
     metadata: Metadata,
+    discontinuity: bool,
     data: Bytes,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Stamp {
@@ -116,16 +126,31 @@ impl Stamp {
     }
 }
 
-/// The dump of a log, piece by piece: all that continues in the newest chunk's format; no pieces for an empty log. It ends
-/// early where the audio is evicted before it is asked for.
+/// The dump of a log, piece by piece: all that continues in the newest chunk's format, which is what the original can
+/// read; no pieces for an empty log. It ends early where the audio is evicted before it is asked for.
 pub fn write(log: &Arc<Log>) -> impl Iterator<Item = Bytes> + Send + use<> {
+    pieces(log, &newest_run(log))
+}
+
+/// The same of the frames from `from` on and before `to`, of whatever formats.
+pub fn write_span(
+    log: &Arc<Log>,
+    from: Position,
+    to: Position,
+) -> impl Iterator<Item = Bytes> + Send + use<> {
+    pieces(log, &log.chunks_between(from, to).collect::<Vec<_>>())
+}
+
+fn pieces(log: &Arc<Log>, run: &[ChunkRef]) -> impl Iterator<Item = Bytes> + Send + use<> {
     let log = Arc::clone(log);
-    let newest_run = newest_run(&log);
-    let header = encode_header(&newest_run);
-    let positions: Vec<Position> = newest_run.iter().map(|chunk| chunk.position).collect();
-    let chunks = positions.into_iter().rev().map_while(move |position| {
-        let chunk = log.chunks(position).next().filter(|chunk| chunk.position == position)?;
-        Some(encode_chunk(&chunk, &log.metadata_at(position).metadata))
+    let header = encode_header(run);
+    let places: Vec<(Position, Position)> = run.iter().map(|chunk| (chunk.position, chunk.end())).collect();
+    let oldest = run.first().map(|chunk| chunk.position);
+    let chunks = places.into_iter().rev().map_while(move |(from, to)| {
+        let mut chunk = log.chunks_between(from, to).next().filter(|chunk| chunk.position == from)?;
+        // The oldest one continues nothing, whatever it says.
+        chunk.discontinuity &= Some(from) != oldest;
+        Some(encode_chunk(&chunk, &log.metadata_at(from).metadata))
     });
     header.into_iter().chain(chunks.flatten())
 }
@@ -172,6 +197,7 @@ fn encode_head(chunk: &ChunkRef, metadata: &Metadata) -> Vec<u8> {
             ts: Stamp::new(chunk.time),
             meta: Meta { title: Some(title.to_owned()), url: Some(url.to_owned()) },
             duration: f64::from(chunk.span_us) / 1e3,
+            discontinuity: chunk.discontinuity,
         });
         let excess = head.len().saturating_sub(META_BYTES_MAX);
         if excess == 0 || (title.is_empty() && url.is_empty()) {
@@ -240,7 +266,8 @@ fn take_chunk(rest: &mut Bytes) -> Option<Option<Raw>> {
     let Ok(head) = serde_json::from_slice::<ChunkHead>(&head) else { return Some(None) };
     let metadata =
         Metadata { title: head.meta.title.unwrap_or_default(), url: head.meta.url.unwrap_or_default() };
-    Some(head.ts.time().map(|time| Raw { time, metadata, data }))
+    let discontinuity = head.discontinuity;
+    Some(head.ts.time().map(|time| Raw { time, metadata, discontinuity, data }))
 }
 
 impl Dump {
@@ -248,7 +275,7 @@ impl Dump {
     fn date(&mut self, raw: Vec<Raw>, segment: Duration) {
         let segment_us = i64::try_from(segment.as_micros()).unwrap_or(i64::MAX).max(1);
         let mut known = None;
-        for Raw { time, metadata, data } in raw {
+        for Raw { time, metadata, discontinuity, data } in raw {
             let Some(Frames { format, samples, data: frames }) = frames_of(&data, known) else {
                 self.skipped_bytes += data.len() as u64;
                 continue;
@@ -256,21 +283,15 @@ impl Dump {
             self.skipped_bytes += (data.len() - frames.len()) as u64;
             known = Some(format);
             let span_us = format.micros(u64::from(samples)) as u32;
-            let chunk = Chunk {
-                format,
-                time,
-                span_us,
-                samples,
-                starts_segment: true,
-                discontinuity: true,
-                data: frames,
-            };
+            let chunk =
+                Chunk { format, time, span_us, samples, starts_segment: true, discontinuity, data: frames };
             self.push(chunk, metadata, segment_us);
         }
     }
 
     /// Adds the next newer chunk: it joins the one before where their times meet, and replaces nothing.
     fn push(&mut self, mut chunk: Chunk, metadata: Metadata, segment_us: i64) {
+        let told = std::mem::replace(&mut chunk.discontinuity, true);
         if let Some((before, _)) = self.chunks.last_mut() {
             let distance_us = chunk.time.micros_since(before.time);
             let gap_us = distance_us - i64::from(before.span_us);
@@ -280,7 +301,7 @@ impl Dump {
             }
             if gap_us <= JOIN_US {
                 before.span_us = distance_us as u32;
-                chunk.discontinuity = !before.format.continues_as(&chunk.format);
+                chunk.discontinuity = told || !before.format.continues_as(&chunk.format);
                 chunk.starts_segment = chunk.discontinuity
                     || chunk.time.0.div_euclid(segment_us) != before.time.0.div_euclid(segment_us);
             }

@@ -78,8 +78,10 @@ pub(crate) struct Entry {
 pub(crate) enum HeaderRead {
     /// A header of a block of this stream, and its length.
     Ours(Header, usize),
-    /// Written by another version, or for another stream.
-    Foreign,
+    /// Written in the layout of another version.
+    OtherVersion,
+    /// Written for another stream.
+    OtherStream,
     /// Torn or damaged.
     Damaged,
 }
@@ -119,13 +121,13 @@ impl Header {
             return HeaderRead::Damaged;
         }
         if input[4] != VERSION {
-            return HeaderRead::Foreign;
+            return HeaderRead::OtherVersion;
         }
         let len = HEADER_FIXED_BYTES + usize::from(input[5]) + CRC_BYTES;
         let Some(body) = input.get(..len).and_then(sealed) else { return HeaderRead::Damaged };
-        let Some(codec) = codec_of(input[6]) else { return HeaderRead::Foreign };
+        let Some(codec) = codec_of(input[6]) else { return HeaderRead::OtherVersion };
         if &body[HEADER_FIXED_BYTES..] != key.as_bytes() {
-            return HeaderRead::Foreign;
+            return HeaderRead::OtherStream;
         }
         let format = Format {
             codec,
@@ -224,6 +226,16 @@ impl Record {
         out
     }
 
+    /// True if `input` is shorter than the record that it starts.
+    pub fn is_torn(input: &[u8]) -> bool {
+        let wanted = match *input.first().unwrap_or(&0) {
+            KIND_CHUNK => CHUNK_RECORD_BYTES,
+            KIND_METADATA => input.get(..METADATA_FIXED_BYTES).map_or(METADATA_FIXED_BYTES, metadata_bytes),
+            _ => 0,
+        };
+        input.len() < wanted
+    }
+
     /// The first record of `input` and its length; none if it is torn, damaged or of an unknown kind.
     pub fn decode(input: &[u8]) -> Option<(Record, usize)> {
         match *input.first()? {
@@ -234,11 +246,15 @@ impl Record {
     }
 }
 
+/// Length of the metadata record that starts with `fixed`.
+fn metadata_bytes(fixed: &[u8]) -> usize {
+    METADATA_FIXED_BYTES + usize::from(u16_at(fixed, 2)) + usize::from(u16_at(fixed, 4)) + CRC_BYTES
+}
+
 fn decode_metadata(input: &[u8]) -> Option<(Record, usize)> {
     let fixed = input.get(..METADATA_FIXED_BYTES)?;
     let title_bytes = usize::from(u16_at(fixed, 2));
-    let url_bytes = usize::from(u16_at(fixed, 4));
-    let len = METADATA_FIXED_BYTES + title_bytes + url_bytes + CRC_BYTES;
+    let len = metadata_bytes(fixed);
     let body = sealed(input.get(..len)?)?;
     let (title, url) = body[METADATA_FIXED_BYTES..].split_at(title_bytes);
     let metadata =
@@ -352,7 +368,7 @@ mod tests {
     fn records_are_read_as_written_and_no_prefix_is() {
         let bytes = HEADER.encode("kpcc");
         assert_eq!(Header::decode(&bytes, "kpcc"), HeaderRead::Ours(HEADER, bytes.len()));
-        assert_eq!(Header::decode(&bytes, "kpc"), HeaderRead::Foreign);
+        assert_eq!(Header::decode(&bytes, "kpc"), HeaderRead::OtherStream);
         for len in 0..bytes.len() {
             assert_eq!(Header::decode(&bytes[..len], "kpcc"), HeaderRead::Damaged, "{len} bytes");
         }

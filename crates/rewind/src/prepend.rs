@@ -40,6 +40,19 @@ impl Writer {
     /// Puts `older` chunks, oldest first, with their metadata, before the oldest of the log. What would overlap, and what
     /// is older than is kept, is left out.
     pub fn prepend(&mut self, older: Vec<(Chunk, Metadata)>) -> Result<Prepended, PrependError> {
+        self.prepend_in(self.store.places(), older)
+    }
+
+    /// The same where the configuration wants it, or not at all: what went into memory would be lost with the process.
+    pub fn prepend_lasting(&mut self, older: Vec<(Chunk, Metadata)>) -> Result<Prepended, PrependError> {
+        self.prepend_in(&self.store.places()[..1], older)
+    }
+
+    fn prepend_in(
+        &mut self,
+        places: &[Place],
+        older: Vec<(Chunk, Metadata)>,
+    ) -> Result<Prepended, PrependError> {
         let taken = self.fitting(older);
         let bytes = taken.iter().map(|(chunk, _)| chunk.data.len() as u64).sum();
         let seconds = taken.iter().map(|(chunk, _)| f64::from(chunk.span_us)).sum::<f64>() / 1e6;
@@ -53,7 +66,7 @@ impl Writer {
             step_of(&newest.chunk),
             newest.chunk.time.plus_micros(i64::from(newest.chunk.span_us)),
         );
-        let slots = self.write_blocks(&placed)?;
+        let slots = self.write_blocks(places, &placed)?;
         let titles = title_changes(&placed);
         self.log().change(|shared| shared.prepend(slots, titles, first));
         if self.last.is_none() {
@@ -138,7 +151,7 @@ impl Writer {
     }
 
     /// Writes the chunks into finished blocks, oldest first. A failure takes back what was written.
-    fn write_blocks(&self, placed: &[Older]) -> Result<Vec<Slot>, PrependError> {
+    fn write_blocks(&self, places: &[Place], placed: &[Older]) -> Result<Vec<Slot>, PrependError> {
         let mut slots = Vec::new();
         let mut rest = placed;
         while let Some(first) = rest.first() {
@@ -149,7 +162,7 @@ impl Writer {
                 older.chunk.format == first.chunk.format && bytes <= capacity
             };
             let (block, after) = rest.split_at(rest.iter().take_while(fits).count());
-            match self.write_block(block, capacity) {
+            match self.write_block(places, block, capacity) {
                 Ok(slot) => slots.push(slot),
                 Err(error) => {
                     slots.iter().for_each(|slot: &Slot| self.store.remove(slot.block.header()));
@@ -162,9 +175,9 @@ impl Writer {
     }
 
     /// One block, in the best place that takes it.
-    fn write_block(&self, chunks: &[Older], capacity: usize) -> std::io::Result<Slot> {
+    fn write_block(&self, places: &[Place], chunks: &[Older], capacity: usize) -> std::io::Result<Slot> {
         let mut result = Err(std::io::Error::other("no chunks"));
-        for place in self.store.places() {
+        for place in places {
             result = self.write_block_in(*place, chunks, capacity);
             if result.is_ok() {
                 break;

@@ -1,10 +1,12 @@
-//! Finding a log again in its directory: which records to believe, cutting torn tails, and where positions and numbers go
-//! on. Audio is mapped, not read, but for the newest blocks: start-up takes milliseconds for hours of audio.
+//! Finding a log again in its directory: taking up its blocks, cutting torn tails, and where positions and numbers go
+//! on. Audio is mapped, not read, but for the newest blocks: start-up takes milliseconds for hours of audio. A directory
+//! that is only looked at stays as it is, and all of its audio is verified.
 
 use std::{
     collections::{BTreeMap, VecDeque},
     fs::{self, File, OpenOptions},
     io,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -13,15 +15,16 @@ use audio::{Codec, Time};
 use bytes::Bytes;
 
 use crate::{
-    OpenError, Position,
+    Fault, Finding, OpenError, Outcome, Position,
     block::{Block, Slot},
     handoff::HandedBlock,
-    index::{ChunkRecord, Entry, Header, HeaderRead, Record},
+    index::{Header, HeaderRead},
     log::{Edge, Shared},
     map,
-    segments::{Numbers, SegmentMark, Step},
-    store::{Directory, INDEX_EXTENSION},
-    titles::{MetaEntry, Titles},
+    scan::{Audio, Scan},
+    segments::{Numbers, Step},
+    store::{Directory, INDEX_EXTENSION, LOCK_NAME},
+    titles::Titles,
 };
 
 /// Audio of this many newest blocks is compared with its checksums. A killed process harms none; a power failure takes
@@ -46,8 +49,10 @@ pub struct Recovery {
     pub bytes: u64,
     /// Bytes of audio that were cut off or dropped: torn or damaged.
     pub cut_bytes: u64,
-    /// What was cut, dropped or left alone, and why: one line each.
-    pub notes: Vec<String>,
+    /// What was cut, dropped or left alone, and why.
+    pub findings: Vec<Finding>,
+    /// Names of files that are none of ours, as far as they are readable text; they are left alone.
+    pub others: Vec<String>,
 }
 
 /// A log as its directory tells it.
@@ -57,6 +62,18 @@ pub(crate) struct Recovered {
     pub report: Recovery,
 }
 
+/// What is done about a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// It is ours: what cannot be believed is cut off or deleted.
+    Mend,
+    /// Nothing is changed.
+    Look,
+    /// Nothing is changed by us, but somebody else has it: what is missing may just have gone, and what is torn at its end
+    /// is being written.
+    LookBeside,
+}
+
 /// What lies in the directory under one position.
 #[derive(Default)]
 struct Names {
@@ -64,69 +81,66 @@ struct Names {
     audio: Vec<Codec>,
 }
 
-/// What the records of one index come to.
-struct Scan {
-    header: Header,
-    chunks: Vec<Entry>,
-    titles: Vec<(u64, Arc<MetaEntry>)>,
-    /// Bytes of audio in `chunks`.
-    audio_bytes: u64,
-    /// Bytes of audio that the index tells of, there or not.
-    claimed_bytes: u64,
-    /// Length of the index up to the last record that is believed.
-    index_bytes: u64,
-    /// End of the last chunk, of this block or the one before.
-    last_end: Option<Time>,
-    last: Option<(Numbers, Step)>,
-    last_segment: Option<SegmentMark>,
+/// What a directory holds, by name.
+struct Listing {
+    /// By position, oldest first.
+    blocks: BTreeMap<u64, Names>,
+    others: Vec<String>,
 }
 
 struct Recoverer<'a> {
     key: &'a str,
+    /// None where all is in memory.
+    directory: Option<&'a Directory>,
+    mode: Mode,
+    /// Position of the newest block that has an index.
+    newest: Position,
     recovered: Recovered,
     /// End of the last chunk found so far.
     last_end: Option<Time>,
 }
 
-/// Reads what `directory` holds; without one, or when it is empty, the log starts at `now`.
+/// Reads what `directory` holds, and what another process has `handed` over; without either the log starts at `now`.
 pub(crate) fn recover(
     key: &str,
     directory: Option<&Directory>,
     handed: Vec<HandedBlock>,
+    mode: Mode,
     now: Time,
 ) -> Result<Recovered, OpenError> {
-    let edge = Edge { position: Position(0), time: now };
-    let titles = Titles::new(now);
     let shared = Shared {
         blocks: VecDeque::new(),
-        titles,
-        edge,
+        titles: Titles::new(now),
+        edge: Edge { position: Position(0), time: now },
         bytes: 0,
         span_us: 0,
         last_segment: None,
         segment_us: i64::MAX,
     };
     let mut recovered = Recovered { shared, last: None, report: Recovery::default() };
-    let found = match directory {
+    let Listing { blocks, others } = match directory {
         Some(directory) => {
             list(&directory.path).map_err(|source| OpenError::Io { path: directory.path.clone(), source })?
         }
-        None => BTreeMap::new(),
+        None => Listing { blocks: BTreeMap::new(), others: Vec::new() },
     };
-    let mut newest = found.iter().rev().filter(|(_, names)| names.index).map(|(position, _)| *position);
-    let verified_from = newest.nth(BLOCKS_VERIFIED - 1).unwrap_or(0);
-    let mut recoverer = Recoverer { key, recovered, last_end: None };
+    recovered.report.others = others;
+    let mut newest = blocks.iter().rev().filter(|(_, names)| names.index).map(|(position, _)| *position);
+    let verified_from = match mode {
+        Mode::Mend => newest.clone().nth(BLOCKS_VERIFIED - 1).unwrap_or(0),
+        Mode::Look | Mode::LookBeside => 0,
+    };
+    let newest = Position(newest.next().unwrap_or(0));
+    let mut recoverer = Recoverer { key, directory, mode, newest, recovered, last_end: None };
     let mut handed = handed.into_iter().peekable();
-    for (position, names) in &found {
+    for (position, names) in &blocks {
         while let Some(block) = handed.next_if(|block| block.position().is_some_and(|it| it.0 < *position)) {
-            recoverer.take_handed(block);
+            recoverer.take_handed(block)?;
         }
-        if let Some(directory) = directory {
-            recoverer.take(directory, Position(*position), names, *position >= verified_from);
-        }
+        recoverer.take(Position(*position), names, *position >= verified_from);
     }
-    handed.for_each(|block| recoverer.take_handed(block));
-    recovered = recoverer.recovered;
+    handed.try_for_each(|block| recoverer.take_handed(block))?;
+    let mut recovered = recoverer.recovered;
     let edge = &mut recovered.shared.edge;
     if edge.position == Position(0) {
         edge.position = Position::FRESH;
@@ -134,84 +148,94 @@ pub(crate) fn recover(
     Ok(recovered)
 }
 
-/// The positions that files are named after, oldest first. Other files are none of ours.
-fn list(path: &Path) -> io::Result<BTreeMap<u64, Names>> {
-    let mut found: BTreeMap<u64, Names> = BTreeMap::new();
+/// The files in the directory at `path`. Only those named after positions are ours.
+fn list(path: &Path) -> io::Result<Listing> {
+    let mut listing = Listing { blocks: BTreeMap::new(), others: Vec::new() };
     for file in fs::read_dir(path)? {
         let name = PathBuf::from(file?.file_name());
         let stem = name.file_stem().and_then(|stem| stem.to_str()).filter(|stem| stem.len() == NAME_DIGITS);
-        let Some(position) = stem.and_then(|stem| stem.parse().ok()) else { continue };
-        if position > POSITION_MAX {
-            continue;
-        }
+        let position = stem.and_then(|stem| stem.parse().ok()).filter(|position| *position <= POSITION_MAX);
         let extension = name.extension().and_then(|extension| extension.to_str());
-        if extension == Some(INDEX_EXTENSION) {
-            found.entry(position).or_default().index = true;
-        } else if let Some(codec) = CODECS.iter().find(|codec| Some(codec.extension()) == extension) {
-            found.entry(position).or_default().audio.push(*codec);
+        let codec = CODECS.into_iter().find(|codec| Some(codec.extension()) == extension);
+        match (position, codec) {
+            (Some(position), _) if extension == Some(INDEX_EXTENSION) => {
+                listing.blocks.entry(position).or_default().index = true;
+            }
+            (Some(position), Some(codec)) => listing.blocks.entry(position).or_default().audio.push(codec),
+            _ if name.as_os_str() == LOCK_NAME => {}
+            _ => listing.others.push(name.display().to_string()),
         }
     }
-    Ok(found)
+    listing.others.sort();
+    Ok(listing)
 }
 
-impl Recoverer<'_> {
+/// True if the directory at `path` is or was one of a stream.
+pub(crate) fn holds_blocks(path: &Path) -> io::Result<bool> {
+    Ok(path.join(LOCK_NAME).is_file() || !list(path)?.blocks.is_empty())
+}
+
+impl<'a> Recoverer<'a> {
     /// Takes the block at `position` into the log, or as much of it as can be believed.
-    fn take(&mut self, directory: &Directory, position: Position, names: &Names, verify: bool) {
+    fn take(&mut self, position: Position, names: &Names, verify: bool) {
         if !names.index {
-            return self.drop_files(directory, position, names, "audio without an index");
+            return self.drop_files(position, names, Fault::NoIndex);
         }
-        let index = match read_index(&directory.index_path(position)) {
+        let index = match read_index(&self.directory().index_path(position)) {
             Ok(index) => index,
-            Err(error) => return self.leave(directory, position, names, &error.to_string()),
+            Err(error) if self.has_gone(&error) => return,
+            Err(error) => return self.leave(position, names, Fault::System(error.to_string())),
         };
         let (header, header_bytes) = match Header::decode(&index, self.key) {
             HeaderRead::Ours(header, bytes) if header.position == position => (header, bytes),
-            HeaderRead::Foreign => {
-                return self.leave(
-                    directory,
-                    position,
-                    names,
-                    "written for another stream or by another version",
-                );
-            }
+            HeaderRead::OtherVersion => return self.leave(position, names, Fault::OtherVersion),
+            HeaderRead::OtherStream => return self.leave(position, names, Fault::OtherStream),
             HeaderRead::Ours(..) | HeaderRead::Damaged => {
-                return self.drop_files(directory, position, names, "damaged index header");
+                return self.drop_files(position, names, Fault::DamagedHeader);
             }
         };
         if position < self.recovered.shared.edge.position {
-            return self.drop_files(directory, position, names, "overlaps the block before");
+            return self.drop_files(position, names, Fault::Overlap);
         }
-        let audio_path = directory.audio_path(position, header.format.codec);
-        let audio = match map_audio(&audio_path) {
+        let audio_path = self.directory().audio_path(position, header.format.codec);
+        let audio = match open_audio(&audio_path) {
             Ok(audio) => audio,
+            Err(error) if self.has_gone(&error) => return,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return self.drop_files(directory, position, names, "index without audio");
+                return self.drop_files(position, names, Fault::NoAudio);
             }
-            Err(error) => return self.leave(directory, position, names, &error.to_string()),
+            Err(error) => return self.leave(position, names, Fault::System(error.to_string())),
         };
         let mut scan = Scan::new(header, header_bytes as u64, self.last_end);
         scan.believe(&index[header_bytes..], &audio, verify);
-        self.cut(directory, &audio_path, &scan, audio.len() as u64, index.len() as u64);
-        self.enter(scan, |header, bytes| (Block::new(header, audio, bytes), true));
+        if let Some(fault) = scan.fault.take() {
+            self.cut(&audio_path, &scan, fault, audio.bytes - scan.audio_bytes, index.len() as u64);
+        }
+        // No more is mapped than is believed: nobody cuts that off.
+        match map_audio(&audio, scan.audio_bytes) {
+            Ok(mapped) => self.enter(scan, |header, bytes| (Block::new(header, mapped, bytes), true)),
+            Err(error) => self.leave(position, names, Fault::System(error.to_string())),
+        }
     }
 
-    /// A block in memory that another process handed over: its audio is as its index says, nothing was torn.
-    fn take_handed(&mut self, block: HandedBlock) {
+    /// A block in memory that another process handed over: its audio is as its index says.
+    fn take_handed(&mut self, block: HandedBlock) -> Result<(), OpenError> {
+        let failed = |source| OpenError::Handed { source };
         let HeaderRead::Ours(header, header_bytes) = Header::decode(&block.index, self.key) else {
-            return self.note("a block that was handed over has no index".to_owned());
+            return Err(failed(io::Error::other("a block's index is not one of this stream")));
         };
-        if header.position < self.recovered.shared.edge.position {
-            return self.note(format!("{:020}: handed over, but overlaps the block before", header.position));
-        }
-        let audio = match map_file(&block.audio) {
-            Ok(audio) => audio,
-            Err(error) => return self.note(format!("{:020}: handed over, but {error}", header.position)),
-        };
+        let bytes = block.audio.metadata().map_err(failed)?.len();
+        let audio = AudioFile { file: block.audio, bytes };
         let mut scan = Scan::new(header, header_bytes as u64, self.last_end);
         scan.believe(&block.index[header_bytes..], &audio, false);
-        self.enter(scan, |header, bytes| {
-            (Block::in_memory(header, audio, bytes, Arc::new(block.audio)), false)
-        });
+        let mapped = map_audio(&audio, scan.audio_bytes).map_err(failed)?;
+        let file = Arc::new(audio.file);
+        self.enter(scan, |header, bytes| (Block::in_memory(header, mapped, bytes, file), false));
+        Ok(())
+    }
+
+    fn directory(&self) -> &'a Directory {
+        self.directory.expect("files are found in a directory only")
     }
 
     /// Adds what was found of a block to the log.
@@ -237,53 +261,54 @@ impl Recoverer<'_> {
     }
 
     /// Cuts the files of a block to what is believed, and deletes them if that is nothing.
-    fn cut(
-        &mut self,
-        directory: &Directory,
-        audio_path: &Path,
-        scan: &Scan,
-        audio_bytes: u64,
-        index_bytes: u64,
-    ) {
-        let (audio_cut, index_cut) = (audio_bytes - scan.audio_bytes, index_bytes - scan.index_bytes);
-        if audio_cut == 0 && index_cut == 0 && !scan.chunks.is_empty() {
+    fn cut(&mut self, audio_path: &Path, scan: &Scan, fault: Fault, audio_bytes: u64, index_len: u64) {
+        let position = scan.header.position;
+        let index_bytes = index_len - scan.index_bytes;
+        if !self.note(position, fault, Outcome::Cut { audio_bytes, index_bytes }) {
             return;
         }
-        let position = scan.header.position;
-        self.recovered.report.cut_bytes += audio_cut;
-        self.note(format!("{position:020}: cut {audio_cut} bytes of audio, {index_cut} of its index"));
-        let index_path = directory.index_path(position);
+        self.recovered.report.cut_bytes += audio_bytes;
+        if self.mode != Mode::Mend {
+            return;
+        }
+        let index_path = self.directory().index_path(position);
         let done = if scan.chunks.is_empty() {
             fs::remove_file(&index_path).and_then(|()| fs::remove_file(audio_path))
         } else {
             shorten(audio_path, scan.audio_bytes).and_then(|()| shorten(&index_path, scan.index_bytes))
         };
         if let Err(error) = done {
-            self.note(format!("{position:020}: could not be cut: {error}"));
+            let fault = Fault::System(format!("could not be cut: {error}"));
+            self.note(position, fault, Outcome::LeftAlone);
         }
     }
 
     /// Deletes files that hold nothing that can be believed.
-    fn drop_files(&mut self, directory: &Directory, position: Position, names: &Names, why: &str) {
-        self.note(format!("{position:020}: dropped: {why}"));
-        if names.index {
-            let _ = fs::remove_file(directory.index_path(position));
+    fn drop_files(&mut self, position: Position, names: &Names, fault: Fault) {
+        if !self.note(position, fault, Outcome::Dropped) {
+            return;
+        }
+        let mends = self.mode == Mode::Mend;
+        if names.index && mends {
+            let _ = fs::remove_file(self.directory().index_path(position));
         }
         for codec in &names.audio {
-            let path = directory.audio_path(position, *codec);
+            let path = self.directory().audio_path(position, *codec);
             let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
             self.recovered.report.cut_bytes += bytes;
             self.reserve(position.plus(bytes));
-            let _ = fs::remove_file(path);
+            if mends {
+                let _ = fs::remove_file(path);
+            }
         }
     }
 
     /// Leaves files alone that may mean something to somebody else; new blocks are not put in their place.
-    fn leave(&mut self, directory: &Directory, position: Position, names: &Names, why: &str) {
-        self.note(format!("{position:020}: left alone: {why}"));
+    fn leave(&mut self, position: Position, names: &Names, fault: Fault) {
+        self.note(position, fault, Outcome::LeftAlone);
         self.reserve(position.plus(1));
         for codec in &names.audio {
-            let path = directory.audio_path(position, *codec);
+            let path = self.directory().audio_path(position, *codec);
             let bytes = fs::metadata(path).map_or(0, |metadata| metadata.len());
             self.reserve(position.plus(bytes));
         }
@@ -295,81 +320,60 @@ impl Recoverer<'_> {
         edge.position = edge.position.max(position);
     }
 
-    fn note(&mut self, note: String) {
-        self.recovered.report.notes.push(note);
+    /// Notes a fault; false if it is none, but somebody at work.
+    fn note(&mut self, position: Position, fault: Fault, outcome: Outcome) -> bool {
+        let at_work = match fault {
+            Fault::AudioBeyondIndex
+            | Fault::TornRecord
+            | Fault::Empty
+            | Fault::NoIndex
+            | Fault::DamagedHeader => position >= self.newest,
+            _ => false,
+        };
+        if self.mode == Mode::LookBeside && at_work {
+            return false;
+        }
+        self.recovered.report.findings.push(Finding { position, fault, outcome });
+        true
+    }
+
+    /// True if `error` says that a file was evicted since the directory was listed.
+    fn has_gone(&self, error: &io::Error) -> bool {
+        self.mode == Mode::LookBeside && error.kind() == io::ErrorKind::NotFound
     }
 }
 
-impl Scan {
-    fn new(header: Header, header_bytes: u64, last_end: Option<Time>) -> Self {
-        Scan {
-            header,
-            chunks: Vec::new(),
-            titles: Vec::new(),
-            audio_bytes: 0,
-            claimed_bytes: 0,
-            index_bytes: header_bytes,
-            last_end,
-            last: None,
-            last_segment: None,
-        }
+/// A block's audio file and its length when it was opened.
+struct AudioFile {
+    file: File,
+    bytes: u64,
+}
+
+/// Read, not mapped: whoever has the directory may make the file shorter, and touching a mapping beyond its end would end
+/// the process.
+impl Audio for AudioFile {
+    fn len(&self) -> u64 {
+        self.bytes
     }
 
-    /// Believes records one after the other, as long as they are whole, in order, and their audio is there.
-    fn believe(&mut self, mut records: &[u8], audio: &Bytes, verify: bool) {
-        let mut whole = true;
-        while let Some((record, len)) = Record::decode(records) {
-            records = &records[len..];
-            match record {
-                Record::Chunk(chunk) => {
-                    self.number(&chunk);
-                    whole = whole && self.is_there(&chunk, audio, verify);
-                    if whole {
-                        self.push(&chunk);
-                    }
-                    self.claimed_bytes += u64::from(chunk.len);
-                }
-                Record::Metadata(metadata, time) if whole => {
-                    self.titles.push((self.audio_bytes, MetaEntry::new(metadata, time)));
-                }
-                Record::Metadata(..) => {}
-            }
-            if whole {
-                self.index_bytes += len as u64;
-            }
-        }
+    fn read(&self, start: u64, len: u32) -> Option<Bytes> {
+        let mut data = vec![0; len as usize];
+        self.file.read_exact_at(&mut data, start).ok()?;
+        Some(data.into())
     }
+}
 
-    /// True if `chunk` follows the one before in time, and its audio is there, and is what was written where that is to be
-    /// verified.
-    fn is_there(&self, chunk: &ChunkRecord, audio: &Bytes, verify: bool) -> bool {
-        let (Ok(_), Ok(start)) = (u32::try_from(self.audio_bytes), usize::try_from(self.audio_bytes)) else {
-            return false;
-        };
-        let Some(data) = audio.get(start..start.saturating_add(chunk.len as usize)) else { return false };
-        self.last_end.is_none_or(|end| chunk.time >= end)
-            && !data.is_empty()
-            && (!verify || crc32fast::hash(data) == chunk.audio_crc)
-    }
+fn open_audio(path: &Path) -> io::Result<AudioFile> {
+    let file = File::open(path)?;
+    let bytes = file.metadata()?.len();
+    Ok(AudioFile { file, bytes })
+}
 
-    fn push(&mut self, chunk: &ChunkRecord) {
-        let entry = chunk.entry(self.audio_bytes as u32);
-        self.last_end = Some(entry.end());
-        self.audio_bytes += u64::from(chunk.len);
-        self.chunks.push(entry);
-    }
-
-    /// Numbers go on from every chunk that was written, even if its audio is lost.
-    fn number(&mut self, chunk: &ChunkRecord) {
-        let step = chunk.step(self.header.format);
-        let numbers = match &self.last {
-            Some((numbers, last)) => numbers.following(last, &step),
-            None => self.header.numbers,
-        };
-        if chunk.starts_segment {
-            self.last_segment = Some(SegmentMark { seq: numbers.segment, time: chunk.time });
-        }
-        self.last = Some((numbers, step));
+/// The first `bytes` of the file; nothing is mapped for none.
+fn map_audio(audio: &AudioFile, bytes: u64) -> io::Result<Bytes> {
+    match usize::try_from(bytes).map_err(io::Error::other)? {
+        0 => Ok(Bytes::new()),
+        bytes => map::map(&audio.file, bytes),
     }
 }
 
@@ -379,18 +383,6 @@ fn read_index(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::other(format!("index of {bytes} bytes, expected at most {INDEX_BYTES_MAX}")));
     }
     fs::read(path)
-}
-
-/// The audio file as it is; no bytes if it is empty.
-fn map_audio(path: &Path) -> io::Result<Bytes> {
-    map_file(&File::open(path)?)
-}
-
-fn map_file(file: &File) -> io::Result<Bytes> {
-    match usize::try_from(file.metadata()?.len()).map_err(io::Error::other)? {
-        0 => Ok(Bytes::new()),
-        bytes => map::map(file, bytes),
-    }
 }
 
 fn shorten(path: &Path, bytes: u64) -> io::Result<()> {

@@ -12,7 +12,7 @@ use crate::{
     block::{Block, Slot},
     block_writer::BlockWriter,
     index::{ChunkRecord, Entry, Header},
-    recover::{self, Recovered},
+    recover::{self, Mode, Recovered},
     segments::{Numbers, SegmentMark, Step},
     store::{Place, Store},
     titles::MetaEntry,
@@ -28,6 +28,9 @@ const BLOCK_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Blocks in memory whose files stay open; what is beyond is copied when it is handed to another process. A full buffer
 /// has fewer, unless its format never rests.
 const FILES_MAX: usize = 160;
+/// A block in memory for want of the directory is so much smaller: when it is full the directory is tried again. A whole
+/// buffer of them is well below the bound of blocks.
+const SPARE_BLOCKS_PER_BLOCK: usize = 8;
 
 /// What a log is to be.
 #[derive(Clone, Debug)]
@@ -97,7 +100,7 @@ impl Log {
     /// Opens the log: recovers what its directory holds, if it has one. `now` dates an empty log.
     pub fn open(config: Config, now: Time) -> Result<(Writer, Arc<Log>, Recovery), OpenError> {
         let store = Store::open(config.dir.as_deref(), &config.key)?;
-        let recovered = recover::recover(&config.key, store.directory.as_ref(), Vec::new(), now)?;
+        let recovered = recover::recover(&config.key, store.directory(), Vec::new(), Mode::Mend, now)?;
         let (mut writer, report) = Writer::new(config, store, recovered, now);
         writer.evict();
         let log = Arc::clone(&writer.log);
@@ -143,7 +146,7 @@ impl Writer {
 
     /// True if its audio should be in a directory; in memory files otherwise.
     pub fn has_directory(&self) -> bool {
-        self.store.directory.is_some()
+        self.store.directory().is_some()
     }
 
     /// Whether audio is where it should be; becomes good again with the next block that is.
@@ -262,7 +265,10 @@ impl Writer {
         header: Header,
     ) -> io::Result<(BlockWriter, Entry)> {
         let title = self.log.metadata_at(header.position);
-        let capacity = self.block_bytes(chunk);
+        let capacity = match place == self.store.places()[0] {
+            true => self.block_bytes(chunk),
+            false => self.spare_block_bytes(chunk),
+        };
         let keeps_file = self.log.usage().blocks < FILES_MAX;
         let mut writer = BlockWriter::create(&self.store, place, header, capacity, &title, keeps_file)?;
         match writer.write(&chunk.data, record) {
@@ -279,6 +285,11 @@ impl Writer {
     /// Capacity of a block that starts with `chunk`.
     pub(crate) fn block_bytes(&self, chunk: &Chunk) -> usize {
         block_bytes(self.keep, self.bytes_max, chunk)
+    }
+
+    fn spare_block_bytes(&self, chunk: &Chunk) -> usize {
+        let bytes = self.block_bytes(chunk) / SPARE_BLOCKS_PER_BLOCK;
+        bytes.max(BLOCK_BYTES_MIN as usize).max(chunk.data.len())
     }
 
     /// Ends a block that could not be written to; its next chunk goes into memory.
@@ -332,41 +343,4 @@ fn block_bytes(keep: Duration, bytes_max: u64, chunk: &Chunk) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use audio::{Codec, Format};
-    use bytes::Bytes;
-
-    use super::*;
-
-    #[test]
-    fn blocks_are_a_hundredth_of_the_buffer_within_bounds() {
-        let format =
-            Format { codec: Codec::Mp3, profile: 3, sample_rate_hz: 48_000, channels: 2, bitrate_kbps: 128 };
-        let second = |bytes: usize| Chunk {
-            format,
-            time: Time(0),
-            span_us: 1_000_000,
-            samples: 48_000,
-            starts_segment: false,
-            discontinuity: false,
-            data: Bytes::from(vec![0; bytes]),
-        };
-        let hours = |hours: u64| Duration::from_secs(hours * 3_600);
-        let cases = [
-            // 8 hours of 128 kbit/s are 460.8 MB.
-            (hours(8), u64::MAX, 16_000, 3_600_000),
-            (hours(8), 128_000_000, 16_000, 1_000_000),
-            (Duration::ZERO, u64::MAX, 16_000, 262_144),
-            (Duration::from_secs(2_097), u64::MAX, 16_000, 262_144),
-            (Duration::from_secs(2_098), u64::MAX, 16_000, 262_250),
-            (hours(24 * 365), u64::MAX, 16_000, 16_777_216),
-            (Duration::MAX, u64::MAX, 16_000, 16_777_216),
-            (Duration::ZERO, 0, 300_000, 300_000),
-        ];
-        for (keep, bytes_max, chunk_bytes, wanted) in cases {
-            assert_eq!(block_bytes(keep, bytes_max, &second(chunk_bytes)), wanted, "{keep:?} {bytes_max}");
-        }
-        let nothing_told = Chunk { samples: 0, ..second(1) };
-        assert_eq!(block_bytes(hours(8), u64::MAX, &nothing_told), 16_777_216);
-    }
-}
+mod tests;

@@ -16,6 +16,11 @@ use wire::auth::Secret;
 use crate::config::options::{self, Own};
 
 mod examples;
+mod rewind;
+
+pub use rewind::{
+    ExportArgs, ExportFormat, ImportArgs as RewindImportArgs, InspectArgs, RewindAction, RewindArgs,
+};
 
 /// Longest password file that is read; a longer one is no password.
 const PASSWORD_BYTES_MAX: u64 = 4096;
@@ -50,6 +55,9 @@ pub enum Command {
     /// Check, show or describe the configuration
     #[command(after_help = examples::CONFIG)]
     Config(ConfigArgs),
+    /// Inspect, export or fill the rewind buffers that a directory keeps
+    #[command(after_help = examples::REWIND)]
+    Rewind(RewindArgs),
     /// Print a completion script for a shell
     #[command(after_help = examples::COMPLETIONS)]
     Completions {
@@ -218,7 +226,7 @@ pub struct Target {
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, clap::Error> {
     let mut command = Cli::command();
     command.build();
-    let with_own_options = ["source", "listen", "listener", "completions", "man", "help"];
+    let with_own_options = ["source", "listen", "listener", "rewind", "completions", "man", "help"];
     let mut own = Vec::new();
     own_options(&command, &with_own_options, &mut own);
     let split = options::split(args, &own, &with_own_options).map_err(|error| {

@@ -272,8 +272,8 @@ async fn start_streams(
         };
         let (stream, recovery) =
             opened.with_context(|| format!("cannot open the rewind buffer of {}", config.key))?;
-        for note in &recovery.notes {
-            tracing::warn!(stream = stream.key(), note, "the rewind buffer was mended");
+        for finding in &recovery.findings {
+            tracing::warn!(stream = stream.key(), %finding, "the rewind buffer was mended");
         }
         if recovery.chunks > 0 {
             let (chunks, bytes) = (recovery.chunks, recovery.bytes);

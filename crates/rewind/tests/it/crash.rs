@@ -106,7 +106,7 @@ fn a_killed_writer_loses_at_most_the_chunk_being_written() {
         assert!(
             (0..=1).contains(&lost_or_unheard),
             "round {round}: acknowledged {acked:?}, kept {kept:?}, {:?}",
-            recovery.notes
+            recovery.findings
         );
         last_kept = kept;
     }

@@ -113,7 +113,7 @@ fn full_files_never_lose_a_chunk() {
     let numbers: Vec<i64> =
         chunks(&log).iter().map(|chunk| chunk.time.micros_since(seconds(0)) / 1_000_000).collect();
     assert_eq!(numbers, [0, 1, 2, 3, 12]);
-    assert_eq!(recovery.notes, Vec::<String>::new());
+    assert_eq!(recovery.findings, []);
     for (found, number) in chunks(&log).iter().zip(numbers) {
         assert_eq!(found.data, chunk(number as u64, 1_000).data);
     }

@@ -250,3 +250,42 @@ fn a_dump_behind_live_audio_is_joined_and_counted() {
     assert_eq!(log.span().unwrap().start, START);
     assert!(matches!(writer.load(&of_the_original().into()), Err(DumpError::Prepend(_))));
 }
+
+#[test]
+fn a_span_is_dumped_with_its_discontinuities_and_formats_from_whole_frames_on() {
+    let (mut writer, log, _) = open(None);
+    let mut time = START;
+    for number in 0..6 {
+        writer.set_metadata(Metadata { title: format!("title {}", number / 2), url: "u".into() }, time);
+        let mut chunk = framed(number, 4, time);
+        chunk.discontinuity = number == 3;
+        chunk.starts_segment = number == 3;
+        writer.append(&chunk);
+        time = end_of(&chunk);
+    }
+    // From the second frame of the second chunk on, and before the third of the last.
+    let frame_us = 26_123;
+    let from = log.position_of_time(START.plus_micros(5 * frame_us - 5));
+    let to = log.position_of_time(START.plus_micros(22 * frame_us - 20));
+    let whole: Vec<_> = log.chunks_between(from.position, to.position).collect();
+    assert_eq!(whole[0].position, from.position);
+    assert_eq!(whole[4].end(), to.position);
+    assert_eq!(whole.iter().map(|chunk| chunk.samples / 1_152).collect::<Vec<_>>(), [3, 4, 4, 4, 2]);
+    assert!(log.chunks_between(to.position, from.position).next().is_none());
+
+    let bytes: Bytes = dump::write_span(&log, from.position, to.position).flatten().collect();
+    let (mut copy, copied, _) = open(None);
+    copy.prepend_lasting(dump::read(&bytes, SEGMENT).unwrap().chunks).unwrap();
+    let found: Vec<_> = copied.chunks(rewind::Position(0)).collect();
+    let audio =
+        |chunks: &[rewind::ChunkRef]| chunks.iter().flat_map(|it| it.data.to_vec()).collect::<Vec<_>>();
+    assert_eq!(audio(&found), audio(&whole));
+    let breaks: Vec<bool> = found.iter().map(|chunk| chunk.discontinuity).collect();
+    assert_eq!(breaks, [true, false, true, false, false], "the oldest continues nothing");
+    let titles: Vec<String> =
+        found.iter().map(|chunk| copied.metadata_at(chunk.position).metadata.title.clone()).collect();
+    assert_eq!(titles, ["title 0", "title 1", "title 1", "title 2", "title 2"]);
+    for (copy, chunk) in found.iter().zip(&whole) {
+        assert_eq!(copy.time.as_millis(), chunk.time.as_millis());
+    }
+}

@@ -20,7 +20,7 @@ fn carried(handed: Handed) -> Handed {
 fn take_over(dir: Option<&Path>, writer: &Writer) -> (Writer, Arc<Log>) {
     let handed = carried(writer.hand().unwrap());
     let (writer, log, recovery) = Log::take_over(config(dir), handed, START).unwrap();
-    assert_eq!(recovery.notes, [""; 0]);
+    assert_eq!(recovery.findings, []);
     (writer, log)
 }
 
@@ -101,7 +101,11 @@ fn a_log_in_a_directory_goes_on_in_another_process() {
     let before = format!("{:?}", seen(&next_log));
     drop((next, next_log));
     let (_writer, log, recovery) = open(Some(dir.path()));
-    assert_eq!((format!("{:?}", seen(&log)), recovery.notes), (before, Vec::new()), "all of it is on disk");
+    assert_eq!(
+        (format!("{:?}", seen(&log)), recovery.findings),
+        (before, Vec::new()),
+        "all of it is on disk"
+    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod degraded;
 mod dump;
 mod eviction;
 mod handoff;
+mod look;
 mod prepend;
 mod reading;
 mod recovery;

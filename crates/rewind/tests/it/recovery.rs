@@ -6,7 +6,7 @@ use std::{
 };
 
 use proptest::prelude::*;
-use rewind::{ChunkRef, Clamp, Config, Log, OpenError, Position, SegmentSeq};
+use rewind::{ChunkRef, Clamp, Config, Log, OpenError, Position, Recovery, SegmentSeq};
 use wire::icy::Metadata;
 
 use crate::common::{AAC, START, chunk, chunks, config, expected, files, open, read_from, seconds};
@@ -31,6 +31,11 @@ fn small(dir: &Path) -> Vec<ChunkRef> {
     chunks(&log)
 }
 
+/// What a recovery says of its findings.
+fn told(recovery: &Recovery) -> Vec<String> {
+    recovery.findings.iter().map(ToString::to_string).collect()
+}
+
 #[test]
 fn a_log_goes_on_where_it_was_over_several_restarts() {
     let dir = tempfile::tempdir().unwrap();
@@ -39,7 +44,7 @@ fn a_log_goes_on_where_it_was_over_several_restarts() {
     for round in 0..4 {
         let (mut writer, log, recovery) = open(Some(dir.path()));
         assert_eq!((recovery.chunks, recovery.cut_bytes), (round * 10, 0));
-        assert_eq!(recovery.notes, Vec::<String>::new());
+        assert_eq!(recovery.findings, []);
         assert_eq!(chunks(&log), wanted);
         assert_eq!(log.edge().position, position);
         for number in round * 10..(round + 1) * 10 {
@@ -104,7 +109,7 @@ fn check_prefix(dir: &Path, truth: &[ChunkRef], what: &str) -> usize {
     let position = writer.append(&next).position;
     drop((writer, log));
     let (_, log, recovery) = open(Some(dir));
-    assert_eq!(recovery.notes, Vec::<String>::new(), "{what}");
+    assert_eq!(recovery.findings, [], "{what}");
     let mut wanted = found.clone();
     wanted.push(expected(&next, position));
     assert_eq!(chunks(&log), wanted, "{what}");
@@ -178,7 +183,7 @@ fn a_flipped_bit_of_an_index_ends_the_log_before_it() {
                 // Another version: not ours to touch.
                 let before = files(dir);
                 let (_, log, recovery) = open(Some(dir));
-                assert_eq!((chunks(&log), recovery.notes.len(), files(dir)), (vec![], 1, before));
+                assert_eq!((chunks(&log), recovery.findings.len(), files(dir)), (vec![], 1, before));
                 assert!(log.edge().position > Position::FRESH, "its place is not used again");
             } else {
                 let found = check_prefix(dir, truth, &format!("index flipped at {at}"));
@@ -246,7 +251,7 @@ fn an_index_of_monstrous_length_is_not_read() {
         drop(open(Some(dir.path())));
         fs::File::create(path_of(dir.path(), "idx")).unwrap().set_len(bytes).unwrap();
         let (_, _, recovery) = open(Some(dir.path()));
-        assert_eq!(files(dir.path()).len(), left, "{:?}", recovery.notes);
+        assert_eq!(files(dir.path()).len(), left, "{:?}", recovery.findings);
     }
 }
 
@@ -266,7 +271,7 @@ fn files_without_their_other_half_are_dropped_and_others_left() {
     let (_, log, recovery) = open(Some(dir.path()));
     assert_eq!(chunks(&log).len(), 6);
     assert_eq!(
-        recovery.notes,
+        told(&recovery),
         [
             "00000000000000000005: dropped: audio without an index",
             "00000000000000000006: dropped: damaged index header",
@@ -300,7 +305,7 @@ fn an_index_without_audio_is_dropped() {
     fs::remove_file(path_of(dir.path(), "mp3")).unwrap();
     let (_, log, recovery) = open(Some(dir.path()));
     assert_eq!((chunks(&log), files(dir.path())), (vec![], vec![]));
-    assert_eq!(recovery.notes, [format!("{:020}: dropped: index without audio", Position::FRESH.0)]);
+    assert_eq!(told(&recovery), [format!("{:020}: dropped: index without audio", Position::FRESH.0)]);
 }
 
 #[test]
@@ -310,7 +315,7 @@ fn a_block_of_another_stream_is_left_alone() {
     fs::rename(dir.path().join("test"), dir.path().join("other")).unwrap();
     let other = Config { key: "other".into(), ..config(Some(dir.path())) };
     let (mut writer, log, recovery) = Log::open(other, START).unwrap();
-    assert_eq!((chunks(&log), recovery.notes.len()), (vec![], 1));
+    assert_eq!((chunks(&log), recovery.findings.len()), (vec![], 1));
     writer.append(&chunk(0, 10));
     assert_eq!(writer.health().problem(), None, "its place is not used");
     assert_eq!(fs::read_dir(dir.path().join("other")).unwrap().count(), 5);

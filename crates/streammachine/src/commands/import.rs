@@ -1,9 +1,7 @@
 //! `streammachine config import`: makes a configuration from an Icecast's and tells what cannot be taken over.
 
-use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,6 +9,7 @@ use serde_json::Value;
 
 use crate::admin::password;
 use crate::cli::ImportArgs;
+use crate::commands::output;
 use crate::config::import::{self, BYTES_MAX, Surroundings};
 use crate::config::{Severity, load_text};
 
@@ -46,7 +45,8 @@ pub fn run(args: &ImportArgs, out: &mut impl Write, err: &mut impl Write) -> io:
     match &args.output {
         None => out.write_all(text.as_bytes())?,
         Some(file) => {
-            if let Err(error) = write(file, &text, args.force) {
+            let written = output::write(file, args.force, MODE, |out| out.write_all(text.as_bytes()));
+            if let Err(error) = written {
                 return fail(err, &format!("{}: cannot be written: {error}", file.display()));
             }
         }
@@ -69,32 +69,4 @@ fn read(file: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(file)?.take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// Writes the whole file or nothing: beside its place first, then put there. What is there stays unless `force`.
-fn write(file: &Path, text: &str, force: bool) -> io::Result<()> {
-    let exists = fs::symlink_metadata(file).is_ok();
-    if exists && !force {
-        return Err(io::Error::other("it is there already; --force writes over it"));
-    }
-    let target = if exists { fs::canonicalize(file)? } else { file.to_owned() };
-    if exists && !target.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    let mut name = target.file_name().map(OsString::from).ok_or_else(|| io::Error::other("it is no file"))?;
-    name.push(format!(".{}.new", std::process::id()));
-    let beside = target.with_file_name(name);
-    let written = write_new(&beside, text).and_then(|()| {
-        // A link, unlike a renaming, fails where somebody else has made the file meanwhile.
-        if force { fs::rename(&beside, &target) } else { fs::hard_link(&beside, &target) }
-    });
-    // After a renaming there is nothing left to remove.
-    let _ = fs::remove_file(&beside);
-    written
-}
-
-fn write_new(file: &Path, text: &str) -> io::Result<()> {
-    let mut opened = OpenOptions::new().write(true).create_new(true).mode(MODE).open(file)?;
-    opened.write_all(text.as_bytes())?;
-    opened.sync_all()
 }

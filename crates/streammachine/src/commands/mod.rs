@@ -5,6 +5,8 @@ mod config;
 mod import;
 mod listen;
 mod logging;
+mod output;
+mod rewind;
 mod serve;
 mod source;
 
@@ -29,6 +31,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
             listen::run(&args)?;
         }
         Command::Config(args) => return Ok(config::run(&args.action, &sources, &mut out)?),
+        Command::Rewind(args) => return Ok(rewind::run(&args.action, &mut out)),
         Command::Completions { shell } => completions::completions(shell, &mut out),
         Command::Man => completions::manual(&mut out)?,
     }
