@@ -3,6 +3,7 @@
 //!
 //! `peer` starts the servers, `table` renders the medians.
 
+mod handoff;
 mod hls;
 mod peer;
 mod table;
@@ -55,6 +56,8 @@ pub struct Options {
 pub enum What {
     /// Endless listeners, against a null writer and Icecast.
     Fanout,
+    /// Listeners over ten handoffs in a row.
+    Handoff,
     /// Playlists and segments of HTTP Live Streaming, against nginx.
     Hls,
 }
@@ -109,8 +112,10 @@ struct Measured {
 /// Measures all and prints a table.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     crate::raise_descriptor_limit()?;
-    if options.what == What::Hls {
-        return hls::run(options);
+    match options.what {
+        What::Fanout => {}
+        What::Hls => return hls::run(options),
+        What::Handoff => return handoff::run(options),
     }
     let (listeners, seconds, repeats) =
         if options.quick { (1000, 6.0, 1) } else { (options.listeners, options.seconds, options.repeats) };

@@ -152,7 +152,8 @@ pub fn build_server() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn server_path() -> PathBuf {
+/// The built server.
+pub fn server_path() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
     crate::repository().join(target).join("release/streammachine")
 }

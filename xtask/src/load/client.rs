@@ -33,6 +33,9 @@ pub struct Client {
     pub first_audio: Option<Duration>,
     /// Bytes received behind the head.
     pub bytes: u64,
+    last_audio: Option<Instant>,
+    /// Longest time between two receipts of audio.
+    pub silence: Duration,
     wants_check: bool,
     wants_icy: bool,
     check: Option<Box<Check>>,
@@ -70,7 +73,18 @@ impl Client {
         }
         let state = State::Connecting { request };
         let socket = socket.into();
-        Ok(Self { socket, state, started, first_audio: None, bytes: 0, wants_check, wants_icy, check: None })
+        Ok(Self {
+            socket,
+            state,
+            started,
+            first_audio: None,
+            bytes: 0,
+            last_audio: None,
+            silence: Duration::ZERO,
+            wants_check,
+            wants_icy,
+            check: None,
+        })
     }
 
     /// The socket, for epoll.
@@ -148,6 +162,9 @@ impl Client {
             return;
         }
         self.first_audio.get_or_insert_with(|| self.started.elapsed());
+        let now = Instant::now();
+        let last = self.last_audio.replace(now);
+        self.silence = self.silence.max(last.map_or(Duration::ZERO, |last| now - last));
         self.bytes += bytes.len() as u64;
         if let Some(check) = &mut self.check {
             check.push(bytes);

@@ -27,6 +27,8 @@ pub struct Outcome {
     pub dropped: usize,
     /// From connect to first audio, in ms, of each that had any.
     pub first_audio_ms: Vec<f64>,
+    /// Longest time between two receipts of audio, of any listener, in ms.
+    pub silence_max_ms: f64,
     /// Listeners whose frames were checked.
     pub verified: usize,
     /// Bytes of missing or damaged frames, over all checked listeners.
@@ -50,6 +52,7 @@ impl Outcome {
                 .filter_map(|client| client.first_audio)
                 .map(|time| time.as_secs_f64() * 1000.0)
                 .collect(),
+            silence_max_ms: clients.iter().map(|it| it.silence.as_secs_f64() * 1000.0).fold(0.0, f64::max),
             verified: reports.len(),
             // Each damaged frame is also missing, so junk is not added.
             lost_bytes: lost_frames * frames.position(1000) / 1000,
@@ -103,6 +106,7 @@ impl Outcome {
                 "p99": self.first_audio_ms(99.0),
                 "max": self.first_audio_ms(100.0),
             },
+            "silence_max_ms": self.silence_max_ms,
             "verified": self.verified,
             "lost_bytes": self.lost_bytes,
             "repeated_frames": self.repeated_frames,
