@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow, ensure};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testkit::listener::ListenerClient;
 use testkit::server::{Server, ServerOptions};
 use testkit::source::{PacedSource, SourceClient, SourceOptions};
 use testkit::wait::{DEADLINE, poll};
@@ -67,6 +68,9 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
             times.push(began.elapsed().as_secs_f64() * 1000.0);
             let end = server.process().wait(DEADLINE);
             ensure!(end.success(), "the old process ended with {end}\n{}", server.logs());
+            for line in next.logs().lines().filter(|line| line.contains(" WARN ") || line.contains("ERROR")) {
+                eprintln!("{line}");
+            }
             server = next;
             thread::sleep(PAUSE);
         }
@@ -115,10 +119,11 @@ fn feed(server: &Server, key: &str) -> anyhow::Result<PacedSource> {
     let mut source =
         SourceClient::connect(server.sources(), options).map_err(|refusal| anyhow!("{refusal}"))?;
     source.send(&frames.bytes(0..count)).context("the server does not take the first audio")?;
+    // A listener that came before all of it is there would be far behind at once.
     poll(DEADLINE, || {
-        let answer =
-            testkit::listener::ListenerClient::get(server.listeners(), &format!("/{key}?pump=1"), &[]);
-        (answer.status == 200).then_some(())
+        let mut answer = ListenerClient::get(server.api(), &format!("/api/streams/{key}"), &[]);
+        let status: Value = serde_json::from_str(&answer.read_text()).ok()?;
+        (status["rewind"]["buffer_length"].as_f64()? > FILL.as_secs_f64() - 1.0).then_some(())
     })
     .context("the stream is not there")?;
     Ok(source.send_paced(frames, count))

@@ -63,8 +63,6 @@ pub struct ListenerState {
     pub destination: Option<String>,
     /// Where it is, to the byte.
     pub feed: FeedState,
-    /// Whether its socket took less than was due.
-    pub is_blocked: bool,
     /// Who it is.
     pub hearing: HearingState,
 }
@@ -104,20 +102,15 @@ impl Listener {
             stream: self.hearing.stream().key().to_owned(),
             destination: self.destination.as_ref().map(|to| to.key().to_owned()),
             feed: self.feed.state(),
-            is_blocked: self.state != State::Idle,
             hearing: self.hearing.state(),
         }
     }
 
-    /// Goes on with a listener of another process.
-    pub fn resume(
-        socket: OwnedFd,
-        feed: Feed,
-        hearing: Hearing,
-        destination: Option<Arc<Stream>>,
-        is_blocked: bool,
-    ) -> Self {
-        let state = if is_blocked { State::Blocked(Instant::now()) } else { State::Idle };
+    /// Goes on with a listener of another process: it gets what is due as soon as it is admitted, lest it waits for its
+    /// tick twice.
+    pub fn resume(socket: OwnedFd, feed: Feed, hearing: Hearing, destination: Option<Arc<Stream>>) -> Self {
+        // The kernel tells that it takes more, at once or when it does.
+        let state = State::Blocked(Instant::now());
         Listener { destination, state, ..Listener::new(socket, feed, hearing) }
     }
 
