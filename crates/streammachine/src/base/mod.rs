@@ -9,5 +9,6 @@ pub mod head;
 pub mod net;
 pub mod reach;
 pub mod seldom;
+pub mod service;
 pub mod task;
 pub mod throttle;
