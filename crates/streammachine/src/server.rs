@@ -17,7 +17,7 @@ use crate::admin::icecast::lines;
 use crate::base::clock::Clock;
 use crate::base::descriptors::{self, Budget};
 use crate::base::net::{Acceptor, bind};
-use crate::base::task;
+use crate::base::{service, task};
 use crate::config::{self, Settings};
 use crate::directory::Directories;
 use crate::hls::{Hls, HlsConfig};
@@ -111,6 +111,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     });
     announce(&settings, &ports, &streams)?;
     tracing::info!(listeners_max, descriptors = limit, "ready");
+    service::ready("serving");
     let directories = Directories::start(&streams, listeners_max, clock);
 
     let served = serve_ports(ports, &app, &door, &heads, &stop);

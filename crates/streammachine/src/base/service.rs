@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+/// Environment variable by which the runner says that a server is to end when its standard input does: a runner that is
+/// killed leaves no server behind, which would own ports and sources beside the next one.
+pub const LIFELINE: &str = "STREAMMACHINE_LIFELINE";
+
 /// Everything serves.
 pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
@@ -42,7 +46,7 @@ pub fn alive() {
 
 /// Within which time a sign of life is wanted; none where nobody waits for one.
 pub fn watchdog() -> Option<Duration> {
-    sd_notify::watchdog_enabled()
+    sd_notify::watchdog_enabled().filter(|within| !within.is_zero())
 }
 
 fn tell(state: &[NotifyState<'_>]) {

@@ -5,6 +5,7 @@ mod config;
 mod import;
 mod listen;
 mod logging;
+mod runner;
 mod serve;
 mod source;
 
@@ -22,6 +23,10 @@ pub fn run() -> anyhow::Result<ExitCode> {
         Command::Serve => {
             drop(out);
             serve::run(load(&sources)?)?;
+        }
+        Command::Runner(args) => {
+            drop(out);
+            runner::run(&args, sources)?;
         }
         Command::Source(args) => source::run(&args)?,
         Command::Listen(args) => {

@@ -1,10 +1,12 @@
 //! `streammachine serve`: loads the configuration, starts the server, ends it on a signal.
 
+use std::io;
+
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::base::task;
+use crate::base::{service, task};
 use crate::config::Loaded;
 use crate::server;
 
@@ -24,8 +26,34 @@ pub fn run(loaded: Loaded) -> anyhow::Result<()> {
         // if there were no handler.
         let signals = Signals::register().context("cannot register signal handlers")?;
         task::spawn("signals", signals.watch(stop.clone()));
+        watch_lifeline(stop.clone());
+        task::spawn("watchdog", give_signs_of_life());
         server::run(loaded.settings, stop).await
     })
+}
+
+/// Ends the server when whoever started it is gone, if that is wanted: two servers must not own the same sources.
+fn watch_lifeline(stop: CancellationToken) {
+    if std::env::var_os(service::LIFELINE).is_none() {
+        return;
+    }
+    // A thread of its own: the runtime waits at its end for what it reads itself.
+    std::thread::spawn(move || {
+        // An error is no reason to live on either.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        tracing::error!("the runner is gone: stopping");
+        stop.cancel();
+    });
+}
+
+async fn give_signs_of_life() {
+    let Some(within) = service::watchdog() else { return };
+    // Half of the time, as systemd recommends.
+    let mut ticks = tokio::time::interval(within / 2);
+    loop {
+        ticks.tick().await;
+        service::alive();
+    }
 }
 
 /// The signals that mean something to the server.
@@ -53,6 +81,7 @@ impl Signals {
             }
         }
         tracing::info!("stopping");
+        service::stopping();
         stop.cancel();
     }
 }

@@ -54,6 +54,9 @@ pub struct Settings {
     pub source_timeout: Duration,
     /// Directory of the rewind buffers; none keeps them in memory.
     pub rewind_dir: Option<PathBuf>,
+    /// Socket at which a new process takes over.
+    #[allow(dead_code, reason = "the handoff reads it")]
+    pub handoff_socket: Option<PathBuf>,
     /// Streams by key.
     pub streams: BTreeMap<String, StreamConfig>,
     /// Mounts of their own, by key; see [`Settings::mounts`] for all.
@@ -124,6 +127,7 @@ impl Settings {
             })?,
             source_timeout: at(tree, "source_timeout", seconds)?,
             rewind_dir: at(tree, "rewind.dir", Ok)?,
+            handoff_socket: at(tree, "handoff.socket", Ok)?,
             streams: at(tree, "streams", Ok)?,
             sources: at(tree, "sources", Ok)?,
             require_auth: at(tree, "admin.require_auth", Ok)?,

@@ -58,6 +58,7 @@ pub static KEYS: &[Key] = &[
 
     // The rewind buffer's place.
     Key::new("rewind.dir", Kind::Path, "null", "Directory that keeps the rewind buffers over a restart; `null` is memory only."),
+    Key::new("handoff.socket", Kind::Path, "null", "Socket at which a new process takes over from this one: whoever starts with the same path gets everything. `null` is no handoff."),
     Key::new("rewind_dump.dir", Kind::Path, "null", "Older name of `rewind.dir`.").alias("rewind.dir"),
     Key::dead("rewind_dump.frequency", "Audio is written to `rewind.dir` as it comes."),
 
