@@ -12,15 +12,15 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
-use crate::admin::access::Access;
 use crate::admin::icecast::lines;
+use crate::admin::reload::Reload;
 use crate::base::clock::Clock;
 use crate::base::descriptors::{self, Budget};
 use crate::base::net::{Acceptor, bind};
 use crate::base::{service, task};
 use crate::config::{self, Settings};
 use crate::directory::Directories;
-use crate::hls::{Hls, HlsConfig};
+use crate::hls::Hls;
 use crate::http::front::{Port, serve};
 use crate::http::{App, sources};
 use crate::listener::Audience;
@@ -51,7 +51,7 @@ struct Ports {
 }
 
 /// Serves until `stop`.
-pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(settings: Settings, reload: Arc<Reload>, stop: CancellationToken) -> anyhow::Result<()> {
     let clock = Clock::start();
     let limit = descriptors::raise_limit();
     let budget = Budget::divide(limit, BLOCKS_PER_STREAM * settings.streams.len() as u64);
@@ -67,14 +67,15 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     // The other half is for what the kernel does with the bytes, for the sources and for the HTTP server.
     let delivery = Delivery::start(cores.div_ceil(2), settings.chunk_duration, clock)
         .context("cannot start delivery threads")?;
-    let listeners_max =
-        settings.limits.listeners_max.map_or(budget.listeners_max, |max| max.min(budget.listeners_max));
-    let audience = Audience::new(listeners_max);
+    let audience = Audience::new(budget.listeners_max);
+    audience.set_limit(settings.limits.listeners_max);
+    let listeners_max = audience.seats();
     let roster = Roster::new(clock);
     let admin = Arc::new(Admin {
         streams: Arc::clone(&streams),
         mounts: Arc::clone(&mounts),
-        access: access(&settings),
+        access: reload.live.access.clone(),
+        reload: Arc::clone(&reload),
         chunk: settings.chunk_duration,
         clock,
         started: clock.now().wall,
@@ -86,7 +87,8 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         followers: Semaphore::new(lines::FOLLOWERS_MAX),
     });
     let listeners_port = ports.listeners.local_addr().context("port")?.port();
-    let door = make_door(&settings, &admin, budget.heads_max, listeners_port);
+    let door = make_door(&admin, budget.heads_max, listeners_port);
+    task::spawn("reload", Arc::clone(&admin).reload_when_wanted());
     let app = Arc::new(App {
         clock,
         streams: Arc::clone(&streams),
@@ -96,18 +98,14 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         http_reserve: Arc::new(Semaphore::new(HTTP_RESERVE)),
         roster,
         delivery,
-        cors: settings.cors.clone(),
-        ua_skip: settings.ua_skip.clone(),
+        cors: reload.live.cors.clone(),
+        ua_skip: reload.live.ua_skip.clone(),
         behind_proxy: settings.behind_proxy,
-        hls: Hls::new(HlsConfig {
-            segment: settings.segment_duration,
-            window: settings.hls_window,
-            full_index: settings.hls_full_index.clone(),
-        }),
+        hls: Hls::new(reload.live.hls.clone()),
         zone: settings.timezone.clone(),
         tick: settings.chunk_duration,
         heads_max: budget.heads_max,
-        log_requests: settings.debug_incoming_requests,
+        log_requests: reload.live.log_requests.clone(),
     });
     announce(&settings, &ports, &streams)?;
     tracing::info!(listeners_max, descriptors = limit, "ready");
@@ -146,11 +144,12 @@ fn open_shoutcast_port(settings: &Settings) -> Option<TcpListener> {
         .ok()
 }
 
-fn make_door(settings: &Settings, admin: &Arc<Admin>, heads_max: usize, listeners_port: u16) -> Arc<Door> {
-    let reception = sources::reception(Arc::clone(admin), settings.cors.clone(), listeners_port);
-    let users = Box::new(Access::Users(settings.users.clone()));
+fn make_door(admin: &Arc<Admin>, heads_max: usize, listeners_port: u16) -> Arc<Door> {
+    let live = &admin.reload.live;
+    let reception = sources::reception(Arc::clone(admin), live.cors.clone(), listeners_port);
+    let users = Box::new(live.users.clone());
     let (mounts, throttle) = (Arc::clone(&admin.mounts), Arc::clone(&admin.throttle));
-    Door::new(mounts, users, admin.clock, throttle, heads_max, settings.limits.sources_max, reception)
+    Door::new(mounts, users, admin.clock, throttle, heads_max, live.sources_max.clone(), reception)
 }
 
 fn serve_ports(
@@ -230,15 +229,6 @@ async fn start_streams(
         streams.insert(stream);
     }
     Ok(streams)
-}
-
-fn access(settings: &Settings) -> Access {
-    // Behind a proxy everybody comes from this machine.
-    if settings.require_auth || settings.behind_proxy {
-        Access::Users(settings.users.clone())
-    } else {
-        Access::Loopback
-    }
 }
 
 /// Tells on standard output where to listen and where to send, for people and for programs that started us.

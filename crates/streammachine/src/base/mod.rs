@@ -6,6 +6,7 @@ pub mod clock;
 pub mod cors;
 pub mod descriptors;
 pub mod head;
+pub mod live;
 pub mod net;
 pub mod reach;
 pub mod seldom;

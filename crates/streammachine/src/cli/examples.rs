@@ -23,7 +23,7 @@ Examples:
   streammachine runner --config /etc/streammachine.conf
   streammachine runner --config FILE --watch /usr/local/bin/streammachine
   streammachine runner --config FILE --title news -- --port=9000 --log:stdout:level=debug
-  kill -HUP $(pidof -s streammachine)";
+  systemctl reload streammachine";
 
 pub const SOURCE: &str = "\
 Examples:

@@ -12,7 +12,7 @@ mod source;
 use std::process::ExitCode;
 
 use crate::cli::{self, Command};
-use crate::config::{Sources, load};
+use crate::config::Sources;
 
 /// Does what the command line says.
 pub fn run() -> anyhow::Result<ExitCode> {
@@ -22,7 +22,7 @@ pub fn run() -> anyhow::Result<ExitCode> {
     match invocation.cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
             drop(out);
-            serve::run(load(&sources)?)?;
+            serve::run(sources)?;
         }
         Command::Runner(args) => {
             drop(out);

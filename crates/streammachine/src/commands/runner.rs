@@ -50,7 +50,8 @@ pub fn run(args: &RunnerArgs, sources: Sources) -> anyhow::Result<()> {
         }
         // A mistake is told now, not by one server after another.
         let loaded = load(&sources)?;
-        crate::commands::logging::start(&loaded.settings);
+        // What the runner says is little, and its level stays.
+        let _ = crate::commands::logging::start(&loaded.settings);
         let place = Place::make(&place::parents())?;
         let name = std::env::args_os().next();
         let recipe = Recipe {

@@ -1,18 +1,21 @@
 //! `streammachine serve`: loads the configuration, starts the server, ends it on a signal.
 
 use std::io;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::reload::Reload;
 use crate::base::{service, task};
-use crate::config::Loaded;
+use crate::config::{Sources, load};
 use crate::server;
 
 /// Serves until a signal ends it.
-pub fn run(loaded: Loaded) -> anyhow::Result<()> {
-    crate::commands::logging::start(&loaded.settings);
+pub fn run(sources: Sources) -> anyhow::Result<()> {
+    let loaded = load(&sources)?;
+    let set_log_level = crate::commands::logging::start(&loaded.settings);
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
@@ -25,10 +28,11 @@ pub fn run(loaded: Loaded) -> anyhow::Result<()> {
         // Registered before anybody is told that the server is ready: a signal before that would end the process as
         // if there were no handler.
         let signals = Signals::register().context("cannot register signal handlers")?;
-        task::spawn("signals", signals.watch(stop.clone()));
+        let reload = Arc::new(Reload::new(sources, &loaded, set_log_level));
+        task::spawn("signals", signals.watch(Arc::clone(&reload), stop.clone()));
         watch_lifeline(stop.clone());
         task::spawn("watchdog", give_signs_of_life());
-        server::run(loaded.settings, stop).await
+        server::run(loaded.settings, reload, stop).await
     })
 }
 
@@ -72,12 +76,12 @@ impl Signals {
         })
     }
 
-    async fn watch(mut self, stop: CancellationToken) {
+    async fn watch(mut self, reload: Arc<Reload>, stop: CancellationToken) {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => break,
                 _ = self.interrupt.recv() => break,
-                _ = self.hangup.recv() => tracing::warn!("SIGHUP has no effect yet: stop and start the server to reload"),
+                _ = self.hangup.recv() => reload.wanted.notify_one(),
             }
         }
         tracing::info!("stopping");

@@ -73,7 +73,7 @@ impl Connection {
             Ok(request) => request,
             Err(failure) => return refuse(socket, &failure).await,
         };
-        if self.app.log_requests {
+        if *self.app.log_requests.get() {
             // Without its query, where old encoders put passwords.
             let path = request.head.target.split('?').next().unwrap_or_default();
             tracing::info!(%peer, method = request.head.method, path, "request");

@@ -23,6 +23,7 @@ use wire::source::answers;
 
 use crate::base::clock::Clock;
 use crate::base::head::{Failure, Incoming, answer_and_close};
+use crate::base::live::Live;
 use crate::base::net::{Accepted, Acceptor};
 use crate::base::task;
 use crate::base::throttle::Throttle;
@@ -37,6 +38,8 @@ use crate::source::{End, Source};
 
 /// A source must say something within this; the whole head has longer.
 const FIRST_BYTE: Duration = Duration::from_secs(2);
+/// Sources at once, whatever the limit that is set: it can be set no higher.
+const PLACES_MAX: usize = 10_000;
 /// The answer to a source must be taken within this.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 
@@ -54,7 +57,7 @@ pub struct Door {
     clock: Clock,
     throttle: Arc<Throttle>,
     heads_max: usize,
-    sources_max: usize,
+    sources_max: Live<usize>,
     places: Semaphore,
     reception: Reception,
 }
@@ -76,10 +79,10 @@ impl Door {
         clock: Clock,
         throttle: Arc<Throttle>,
         heads_max: usize,
-        sources_max: usize,
+        sources_max: Live<usize>,
         reception: Reception,
     ) -> Arc<Self> {
-        let places = Semaphore::new(sources_max);
+        let places = Semaphore::new(PLACES_MAX);
         Arc::new(Door { mounts, users, clock, throttle, heads_max, sources_max, places, reception })
     }
 
@@ -186,10 +189,12 @@ impl Door {
 
     /// A place for a source, unless all are taken.
     fn find_place(&self, asked: &Asked, mount: &Mount) -> Option<SemaphorePermit<'_>> {
+        let sources_max = *self.sources_max.get();
         let place = self.places.try_acquire().ok();
+        // The limit may change while sources are connected.
+        let place = place.filter(|_| PLACES_MAX - self.places.available_permits() <= sources_max);
         if place.is_none() {
-            let reason =
-                format!("too many sources are connected: limits.sources_max is {}", self.sources_max);
+            let reason = format!("too many sources are connected: limits.sources_max is {sources_max}");
             tracing::warn!(peer = %asked.peer, reason, "source refused");
             mount.history().refused(asked.clone(), reason, self.clock.now().wall);
         }
