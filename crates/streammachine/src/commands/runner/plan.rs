@@ -49,7 +49,7 @@ pub enum Act {
     Start {
         /// Its number.
         number: Number,
-        /// True if no other server runs.
+        /// True if no other server serves.
         alone: bool,
     },
     /// Ask a server to end.
@@ -213,7 +213,8 @@ impl Plan {
         self.started += 1;
         let number = self.started;
         let member = Member { number, since: now, is_ready: false, limit: None };
-        let alone = self.members().next().is_none();
+        // One that leaves has given everything away.
+        let alone = self.serving.is_none();
         if self.serving.is_none() {
             self.serving = Some(member);
         } else {
@@ -363,6 +364,15 @@ mod tests {
         assert_eq!(plan.step(Event::Time, after(40.0)), [Act::Kill(1)]);
         assert_eq!(plan.step(Event::Ended(1), after(41.0)), []);
         assert!(plan.is_ready());
+    }
+
+    #[test]
+    fn a_start_beside_one_that_leaves_takes_nothing_over() {
+        let mut plan = serving();
+        plan.step(Event::Wanted, START);
+        plan.step(Event::Ready(2), START);
+        plan.step(Event::Ended(2), START);
+        assert_eq!(plan.step(Event::Wanted, START), [Act::Start { number: 3, alone: true }]);
     }
 
     #[test]
