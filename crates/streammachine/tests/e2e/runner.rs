@@ -113,10 +113,11 @@ impl Runner {
     /// Where server `number`, from 1, takes listeners.
     #[track_caller]
     fn listeners(&self, number: usize) -> SocketAddr {
-        let stdout = self.process.stdout();
-        let mut lines = stdout.lines().filter_map(|line| line.strip_prefix("listeners on http://"));
-        let address = lines.nth(number - 1).expect("a server that serves has said where");
-        address.trim_end_matches('/').parse().expect("it says an address")
+        eventually(DEADLINE, || {
+            let stdout = self.process.stdout();
+            let mut lines = stdout.lines().filter_map(|line| line.strip_prefix("listeners on http://"));
+            lines.nth(number - 1)?.trim_end_matches('/').parse().ok()
+        })
     }
 
     /// Directories for sockets that there are.
@@ -299,7 +300,7 @@ fn settings_for_the_server_stand_anywhere() {
     let arguments = ["--streams:test:name=One", "--", "--streams:more:name", "Two", "--no-cors:enabled"];
     let mut runner = Runner::start_in(directory, &Start { arguments: &arguments, ..Start::default() });
     runner.wait_for_server(1);
-    let stdout = runner.process.stdout();
+    let stdout = eventually(DEADLINE, || Some(runner.process.stdout()).filter(|it| it.contains("ready\n")));
     assert!(stdout.contains("stream more: ") && stdout.contains("stream test: "), "{stdout}");
 }
 
