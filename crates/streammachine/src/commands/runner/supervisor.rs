@@ -121,7 +121,7 @@ impl Supervisor {
                 () = sleep(pause.unwrap_or_default()), if pause.is_some() => self.step(Event::Time),
             }
         }
-        tracing::info!("stopped");
+        tracing::info!("all servers have ended");
     }
 
     fn step(&mut self, event: Event) {
@@ -184,7 +184,7 @@ impl Supervisor {
     }
 
     fn stop(&mut self) {
-        tracing::info!("stopping");
+        tracing::info!("stopping all servers");
         service::stopping();
         self.step(Event::Stop);
     }
