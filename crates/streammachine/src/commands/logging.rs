@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use crate::admin::reload::SetLogLevel;
 use crate::config::Settings;
 
-/// Starts logging as configured; `RUST_LOG` has the last word. What is returned sets the level from then on.
+/// Starts logging as configured; `RUST_LOG` has the last word on the level. What is returned sets the level from then on.
 pub fn start(settings: &Settings) -> SetLogLevel {
     let logging = tracing_subscriber::fmt()
         .with_env_filter(filter(settings.log_level()))
@@ -24,9 +24,8 @@ pub fn start(settings: &Settings) -> SetLogLevel {
 }
 
 fn filter(level: Option<&'static str>) -> EnvFilter {
+    let Some(level) = level else { return EnvFilter::new("off") };
     // Whoever asks an upstream tells why its certificate is refused, and how often that is told.
-    let quiet = level.map_or("off".to_owned(), |level| format!("{level},rustls_platform_verifier=off"));
-    let none = level.is_none();
-    let from_environment = EnvFilter::try_from_default_env().ok().filter(|_| !none);
-    from_environment.unwrap_or_else(|| EnvFilter::new(quiet))
+    let quiet = format!("{level},rustls_platform_verifier=off");
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(quiet))
 }
