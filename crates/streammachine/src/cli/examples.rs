@@ -16,8 +16,8 @@ Examples:
   port=9000 streammachine serve";
 
 pub const RUNNER: &str = "\
-SIGHUP starts a new server, which takes everything over from the old one; if it fails, the old one goes on. SIGTERM and SIGINT
-end all.
+SIGHUP starts a new server, which takes everything over from the old one; if it fails, the old one goes on.
+SIGTERM and SIGINT end all.
 
 Examples:
   streammachine runner --config /etc/streammachine.conf
