@@ -125,7 +125,7 @@ impl Log {
         let lock = if state.has_lock { files.next() } else { None };
         let store = Store::take_over(config.dir.as_deref(), &config.key, lock)?;
         let blocks = read_blocks(&state, files).map_err(|source| OpenError::Handed { source })?;
-        let recovered = recover::recover(&config.key, store.directory(), blocks, Mode::Mend, now)?;
+        let recovered = recover::recover(&config.key, store.directory(), blocks, Mode::TakeOver, now)?;
         let (mut writer, report) = Writer::new(config, store, recovered, now);
         writer.last = state.last.or(writer.last);
         writer.last_end = writer.last_end.max(state.last_end);

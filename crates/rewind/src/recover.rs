@@ -67,6 +67,8 @@ pub(crate) struct Recovered {
 pub(crate) enum Mode {
     /// It is ours: what cannot be believed is cut off or deleted.
     Mend,
+    /// It is ours to be, but nothing is changed yet: the other process may go on.
+    TakeOver,
     /// Nothing is changed.
     Look,
     /// Nothing is changed by us, but somebody else has it: what is missing may just have gone, and what is torn at its end
@@ -127,7 +129,7 @@ pub(crate) fn recover(
     recovered.report.others = others;
     let mut newest = blocks.iter().rev().filter(|(_, names)| names.index).map(|(position, _)| *position);
     let verified_from = match mode {
-        Mode::Mend => newest.clone().nth(BLOCKS_VERIFIED - 1).unwrap_or(0),
+        Mode::Mend | Mode::TakeOver => newest.clone().nth(BLOCKS_VERIFIED - 1).unwrap_or(0),
         Mode::Look | Mode::LookBeside => 0,
     };
     let newest = Position(newest.next().unwrap_or(0));

@@ -83,17 +83,23 @@ impl Store {
         Store::on(Directory::open(dir, key)?)
     }
 
-    /// The same with the lock of another process, which shares it; if it is that of another directory, with one of its
-    /// own.
+    /// The same with the lock of another process, which shares it.
     pub fn take_over(dir: Option<&Path>, key: &str, lock: Option<File>) -> Result<Self, OpenError> {
-        let Some((dir, lock)) = dir.zip(lock) else { return Store::open(dir, key) };
-        let path = path_of(dir, key)?;
         let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-        let ours = fs::metadata(path.join(LOCK_NAME)).map(identity).ok();
-        if ours.is_none() || ours != lock.metadata().map(identity).ok() {
-            return Store::open(Some(dir), key);
+        match (dir, lock) {
+            (None, None) => Ok(Store { on_disk: None }),
+            (Some(dir), Some(lock)) => {
+                let path = path_of(dir, key)?;
+                let ours = fs::metadata(path.join(LOCK_NAME)).map(identity);
+                match (ours, lock.metadata().map(identity)) {
+                    (Ok(ours), Ok(theirs)) if ours == theirs => {
+                        Store::on(Directory { path, key: key.to_owned(), lock: Some(lock) })
+                    }
+                    _ => Err(other_directory()),
+                }
+            }
+            _ => Err(other_directory()),
         }
-        Store::on(Directory { path, key: key.to_owned(), lock: Some(lock) })
     }
 
     /// The lock on its directory, to be shared with another process.
@@ -208,6 +214,12 @@ impl Directory {
             |bytes| Ok((Named { audio, index, header_bytes: head.len() as u64 }, bytes)),
         )
     }
+}
+
+/// Positions of one directory mean something else in another.
+fn other_directory() -> OpenError {
+    let reason = "the directory of the rewind buffers is another one by now: that takes a restart";
+    OpenError::Handed { source: io::Error::other(reason) }
 }
 
 fn path_of(dir: &Path, key: &str) -> Result<PathBuf, OpenError> {

@@ -46,6 +46,9 @@ pub enum Command {
     /// Take sources and serve listeners (the default)
     #[command(after_help = examples::SERVE)]
     Serve,
+    /// Keep a server running: start it again after a crash, and replace it by a new one that takes over
+    #[command(after_help = examples::RUNNER)]
+    Runner(RunnerArgs),
     /// Send an audio file to a server at its real pace, as an encoder does
     #[command(after_help = examples::SOURCE)]
     Source(SourceArgs),
@@ -67,6 +70,20 @@ pub enum Command {
     /// Print the manual page
     #[command(after_help = examples::MAN)]
     Man,
+}
+
+/// Options of `streammachine runner`.
+#[derive(Clone, Debug, Args)]
+pub struct RunnerArgs {
+    /// Start a new server, which takes over, whenever this file changes; if it is not there, wait for it first
+    #[arg(long, value_name = "FILE")]
+    pub watch: Option<PathBuf>,
+    /// What the processes are called in lists of them
+    #[arg(long, value_name = "TEXT")]
+    pub title: Option<String>,
+    /// Settings for the server, as for `serve`
+    #[arg(last = true, value_name = "OPTIONS")]
+    pub server: Vec<OsString>,
 }
 
 /// Options of `streammachine source`.

@@ -3,30 +3,29 @@
 use std::io::Write as _;
 use std::net::TcpListener as StdListener;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use tokio::sync::Semaphore;
 use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::Admin;
-use crate::admin::access::Access;
 use crate::admin::icecast::lines;
+use crate::admin::reload::Reload;
 use crate::base::clock::Clock;
 use crate::base::descriptors::{self, Budget};
 use crate::base::gate::Gate;
 use crate::base::net::{Role, bind};
-use crate::base::task;
+use crate::base::{service, task};
 use crate::config::{self, Settings};
 use crate::directory::Directories;
-use crate::handoff::give::{self, Giver};
+use crate::handoff::give::{Giver, Socket};
 use crate::handoff::ports::Ports;
 use crate::handoff::take::{Given, Taker};
 use crate::handoff::taking;
-use crate::hls::{Hls, HlsConfig};
+use crate::hls::Hls;
 use crate::http::{App, sources};
 use crate::listener::Audience;
 use crate::listener::delivery::Delivery;
@@ -47,7 +46,8 @@ const FINISH_TIME: Duration = Duration::from_secs(2);
 const HTTP_RESERVE: usize = 64;
 
 /// Serves until `stop`, or until everything has been given to another process.
-pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(settings: Settings, reload: Arc<Reload>, stop: CancellationToken) -> anyhow::Result<()> {
+    let handoff_socket = settings.handoff_socket.as_deref().map(Socket::prepare).transpose()?;
     let mut taker = match &settings.handoff_socket {
         Some(path) => block_in_place(|| Taker::find(path))?,
         None => None,
@@ -68,26 +68,29 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let paused = taking::restore_mounts(&mounts, &mut given).await;
     let streams = start_streams(&settings, &mounts, clock, &mut given).await?;
     let heads = Arc::new(Semaphore::new(budget.heads_max));
-    let (app, door) = build(&settings, &budget, clock, &mounts, &streams, &ports)?;
+    let (app, door) = build(&settings, &reload, &budget, clock, &mounts, &streams, &ports)?;
     let listeners = taking::readmit(&app, &mut given);
     let channel = match taker {
+        Some(_) if stop.is_cancelled() => bail!("stopped before it served"),
         Some(taker) if given.is_whole => block_in_place(|| taker.commit())?,
         _ => None,
     };
+    // Nothing that fails from here on may end this process: there is no other.
+    streams.all().iter().for_each(|stream| stream.go_on());
     app.delivery.admit(listeners);
     for source in paused {
         door.resume(source).await;
     }
     ports.open(&app, &door, &heads)?;
-    announce(&settings, &ports, &streams)?;
+    announce(&settings, &ports, &streams);
+    task::spawn("reload", Arc::clone(&app.admin).reload_when_wanted());
     tracing::info!(listeners_max = app.audience.seats(), descriptors = limit, "ready");
     if let Some(channel) = channel {
         taking::take_strays(channel, Arc::clone(&app), Arc::clone(&door), Arc::clone(&heads));
     }
     let directories = Directories::start(&streams, app.audience.seats(), clock);
     let given_away = CancellationToken::new();
-    if let Some(path) = &settings.handoff_socket {
-        let socket = give::listen(path)?;
+    if let Some(socket) = handoff_socket {
         let giver = Giver {
             ports: Arc::clone(&ports),
             heads,
@@ -96,8 +99,15 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
             mounts: Arc::clone(&mounts),
             given_away: given_away.clone(),
         };
-        task::spawn("handoff", giver.run(socket, stop.clone()));
+        match socket.listen() {
+            Ok(socket) => drop(task::spawn("handoff", giver.run(socket, stop.clone()))),
+            Err(error) => tracing::error!(
+                reason = format!("{error:#}"),
+                "no other process will be able to take over from this one"
+            ),
+        }
     }
+    service::ready("serving");
     tokio::select! {
         () = stop.cancelled() => {}
         () = given_away.cancelled() => return Ok(()),
@@ -110,6 +120,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
 /// Everything that serves listeners and sources, not yet serving.
 fn build(
     settings: &Settings,
+    reload: &Arc<Reload>,
     budget: &Budget,
     clock: Clock,
     mounts: &Arc<mount::registry::Registry>,
@@ -120,14 +131,14 @@ fn build(
     // The other half is for what the kernel does with the bytes, for the sources and for the HTTP server.
     let delivery = Delivery::start(cores.div_ceil(2), settings.chunk_duration, clock)
         .context("cannot start delivery threads")?;
-    let listeners_max =
-        settings.limits.listeners_max.map_or(budget.listeners_max, |max| max.min(budget.listeners_max));
-    let audience = Audience::new(listeners_max);
+    let audience = Audience::new(budget.listeners_max);
+    audience.set_limit(settings.limits.listeners_max);
     let roster = Roster::new(clock);
     let admin = Arc::new(Admin {
         streams: Arc::clone(streams),
         mounts: Arc::clone(mounts),
-        access: access(settings),
+        access: reload.live.access.clone(),
+        reload: Arc::clone(reload),
         chunk: settings.chunk_duration,
         clock,
         started: clock.now().wall,
@@ -140,7 +151,7 @@ fn build(
     });
     let gate = Arc::new(Gate::default());
     let listeners_port = ports.address(Role::Listeners).context("port")?.port();
-    let door = make_door(settings, &admin, budget.heads_max, listeners_port, Arc::clone(&gate));
+    let door = make_door(&admin, budget.heads_max, listeners_port, Arc::clone(&gate));
     let app = Arc::new(App {
         clock,
         streams: Arc::clone(streams),
@@ -151,35 +162,34 @@ fn build(
         http_reserve: Arc::new(Semaphore::new(HTTP_RESERVE)),
         roster,
         delivery,
-        cors: settings.cors.clone(),
-        ua_skip: settings.ua_skip.clone(),
+        cors: reload.live.cors.clone(),
+        ua_skip: reload.live.ua_skip.clone(),
         behind_proxy: settings.behind_proxy,
-        hls: Hls::new(
-            HlsConfig {
-                segment: settings.segment_duration,
-                window: settings.hls_window,
-                full_index: settings.hls_full_index.clone(),
-            },
-            Arc::clone(&gate),
-        ),
+        hls: Hls::new(reload.live.hls.clone(), Arc::clone(&gate)),
         zone: settings.timezone.clone(),
         tick: settings.chunk_duration,
         heads_max: budget.heads_max,
-        log_requests: settings.debug_incoming_requests,
+        log_requests: reload.live.log_requests.clone(),
     });
     Ok((app, door))
 }
 
 /// Sockets that listen: those of the old process where they are as is set, else new ones.
-fn open_ports(settings: &Settings, mut given: Vec<(Role, OwnedFd)>) -> anyhow::Result<Ports> {
+fn open_ports(settings: &Settings, mut given: Vec<(Role, StdListener)>) -> anyhow::Result<Ports> {
+    let is_wanted = |address: SocketAddr, port: u16| {
+        address.port() == port
+            && settings.listen.map_or(address.ip().is_unspecified(), |ip| ip == address.ip())
+    };
     let mut open = |role: Role, port: u16| -> anyhow::Result<StdListener> {
-        let found = given.iter().position(|(of, _)| *of == role).map(|place| given.swap_remove(place).1);
-        if let Some(socket) = found.map(StdListener::from)
-            && socket.local_addr().is_ok_and(|address| port == 0 || address.port() == port)
-        {
-            return Ok(socket);
+        // By address, whatever it was for; a port of the system's choice by what it is for.
+        let found = given.iter().position(|(of, socket)| match port {
+            0 => *of == role,
+            port => socket.local_addr().is_ok_and(|address| is_wanted(address, port)),
+        });
+        match found {
+            Some(place) => Ok(given.swap_remove(place).1),
+            None => Ok(bind(settings.listen, port)?.into_std()?),
         }
-        Ok(bind(settings.listen, port)?.into_std()?)
     };
     let mut sockets = vec![
         (Role::Listeners, open(Role::Listeners, settings.port).context("port")?),
@@ -205,19 +215,14 @@ fn open_ports(settings: &Settings, mut given: Vec<(Role, OwnedFd)>) -> anyhow::R
     Ok(Ports::new(sockets))
 }
 
-fn make_door(
-    settings: &Settings,
-    admin: &Arc<Admin>,
-    heads_max: usize,
-    listeners_port: u16,
-    gate: Arc<Gate>,
-) -> Arc<Door> {
+fn make_door(admin: &Arc<Admin>, heads_max: usize, listeners_port: u16, gate: Arc<Gate>) -> Arc<Door> {
+    let live = &admin.reload.live;
     let settings = DoorSettings {
-        reception: sources::reception(Arc::clone(admin), settings.cors.clone(), listeners_port),
-        users: Box::new(Access::Users(settings.users.clone())),
+        reception: sources::reception(Arc::clone(admin), live.cors.clone(), listeners_port),
+        users: Box::new(live.users.clone()),
         throttle: Arc::clone(&admin.throttle),
         heads_max,
-        sources_max: settings.limits.sources_max,
+        sources_max: live.sources_max.clone(),
         gate,
     };
     Door::new(Arc::clone(&admin.mounts), settings, admin.clock)
@@ -284,20 +289,11 @@ async fn start_streams(
     Ok(streams)
 }
 
-fn access(settings: &Settings) -> Access {
-    // Behind a proxy everybody comes from this machine.
-    if settings.require_auth || settings.behind_proxy {
-        Access::Users(settings.users.clone())
-    } else {
-        Access::Loopback
-    }
-}
-
 /// Tells on standard output where to listen and where to send, for people and for programs that started us.
-fn announce(settings: &Settings, ports: &Ports, streams: &stream::registry::Registry) -> anyhow::Result<()> {
+fn announce(settings: &Settings, ports: &Ports, streams: &stream::registry::Registry) {
     let host = settings.listen.unwrap_or(IpAddr::from([127, 0, 0, 1]));
     let at = |role| ports.address(role).map(|address| SocketAddr::new(host, address.port()));
-    let listeners = at(Role::Listeners).context("port")?;
+    let Some(listeners) = at(Role::Listeners) else { return };
     let mut text = format!("listeners on http://{listeners}/\n");
     for (role, what) in [(Role::Sources, "sources"), (Role::Shoutcast, "shoutcast sources")] {
         if let Some(address) = at(role) {
@@ -315,7 +311,6 @@ fn announce(settings: &Settings, ports: &Ports, streams: &stream::registry::Regi
     let mut out = std::io::stdout().lock();
     // Whoever started us may not listen.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    Ok(())
 }
 
 async fn finish(mounts: &mount::registry::Registry, streams: &stream::registry::Registry) {

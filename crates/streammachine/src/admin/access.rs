@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use wire::auth::{Credentials, Secret};
 
 use crate::admin::password;
+use crate::base::live::Live;
 use crate::base::net::is_loopback;
 use crate::mount::door::Users;
 
@@ -90,9 +91,9 @@ impl Access {
     }
 }
 
-impl Users for Access {
+impl Users for Live<Access> {
     fn know(&self, given: &Credentials) -> bool {
-        self.knows(given)
+        self.get().knows(given)
     }
 }
 

@@ -47,6 +47,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/mounts/{key}/connections", get(connections))
         .route("/connections", get(strangers))
         .route("/config", get(config))
+        .route("/config/reload", post(reload))
         .fallback(|| async { problem(StatusCode::NOT_FOUND, "there is no such route in the API") })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(Arc::clone(&admin), guard))
@@ -286,6 +287,16 @@ async fn config(State(admin): State<Arc<Admin>>) -> Json<Value> {
     let sources: Map<String, Value> =
         admin.mounts.all().iter().map(|mount| (mount.key().to_owned(), mount.config().to_json())).collect();
     Json(json!({ "streams": streams, "sources": sources }))
+}
+
+async fn reload(State(admin): State<Arc<Admin>>) -> Answer {
+    let reloaded = tokio::task::spawn_blocking(move || admin.reload_config()).await;
+    match reloaded
+        .map_err(|_| problem(StatusCode::INTERNAL_SERVER_ERROR, "the reload failed: see the log"))?
+    {
+        Ok(reloaded) => Ok(Json(reloaded).into_response()),
+        Err(error) => Err(invalid(&error.to_string().lines().map(str::to_owned).collect::<Vec<_>>())),
+    }
 }
 
 /// The fields of a body: JSON, or a form where its type says so.

@@ -6,6 +6,7 @@ mod connections;
 pub mod icecast;
 pub mod password;
 pub mod programs;
+pub mod reload;
 mod show;
 
 use std::net::IpAddr;
@@ -16,7 +17,9 @@ use audio::Time;
 use tokio::sync::Semaphore;
 
 use crate::admin::access::{Access, Caller, Refusal};
+use crate::admin::reload::Reload;
 use crate::base::clock::Clock;
+use crate::base::live::Live;
 use crate::base::throttle::Throttle;
 use crate::listener::Audience;
 use crate::listener::delivery::Delivery;
@@ -31,7 +34,9 @@ pub struct Admin {
     /// All mounts.
     pub mounts: Arc<mount::registry::Registry>,
     /// Who may use it.
-    pub access: Access,
+    pub access: Live<Access>,
+    /// Reads the configuration anew.
+    pub reload: Arc<Reload>,
     /// Audio in an original's chunk, which its API tells.
     pub chunk: Duration,
     /// The host's clocks.
@@ -61,7 +66,7 @@ impl Admin {
         if has_password && self.throttle.is_crowded(client) {
             return Err(Refusal::Crowded);
         }
-        let checked = self.access.check(caller);
+        let checked = self.access.get().check(caller);
         match checked {
             Err(Refusal::Unauthorized) if has_password => {
                 self.throttle.punish(client, self.clock.mono()).await;
@@ -74,6 +79,6 @@ impl Admin {
 
     /// True for the user and password of a user of the API, unless so many wrong ones come from `ip` that none is looked at.
     pub fn knows(&self, ip: IpAddr, authorization: Option<&str>) -> bool {
-        !self.throttle.is_crowded(ip) && self.access.accepts(authorization)
+        !self.throttle.is_crowded(ip) && self.access.get().accepts(authorization)
     }
 }

@@ -16,6 +16,16 @@ Examples:
   streammachine serve --streams:test:source_password=testing
   port=9000 streammachine serve";
 
+pub const RUNNER: &str = "\
+SIGHUP starts a new server, which takes everything over from the old one; if it fails, the old one goes on.
+SIGTERM and SIGINT end all.
+
+Examples:
+  streammachine runner --config /etc/streammachine.conf
+  streammachine runner --config FILE --watch /usr/local/bin/streammachine
+  streammachine runner --config FILE --title news -- --port=9000 --log:stdout:level=debug
+  systemctl reload streammachine";
+
 pub const SOURCE: &str = "\
 Examples:
   STREAMMACHINE_PASSWORD=testing streammachine source --port 8002 --stream test music.mp3

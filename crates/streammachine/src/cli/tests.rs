@@ -41,6 +41,17 @@ fn serving_is_the_default_and_settings_may_stand_anywhere() {
 }
 
 #[test]
+fn a_runner_takes_settings_and_leaves_what_is_behind_the_dashes_to_the_server() {
+    let invocation =
+        parse_line("streammachine runner --watch w --port 1 --title t -c a.json -- --port=2 -c b");
+    let Some(Command::Runner(args)) = invocation.cli.command else { panic!() };
+    assert_eq!((args.watch, args.title.as_deref()), (Some(PathBuf::from("w")), Some("t")));
+    assert_eq!(args.server, ["--port=2", "-c", "b"]);
+    assert_eq!(invocation.cli.config, Some(PathBuf::from("a.json")));
+    assert_eq!(invocation.settings, [("port".to_owned(), "1".to_owned())]);
+}
+
+#[test]
 fn a_wrong_option_is_an_error_of_usage_with_what_was_meant() {
     let error = parse(["streammachine", "--prot=1"].map(OsString::from)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnknownArgument);

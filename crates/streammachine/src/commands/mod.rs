@@ -7,13 +7,14 @@ mod listen;
 mod logging;
 mod output;
 mod rewind;
+mod runner;
 mod serve;
 mod source;
 
 use std::process::ExitCode;
 
 use crate::cli::{self, Command};
-use crate::config::{Sources, load};
+use crate::config::Sources;
 
 /// Does what the command line says.
 pub fn run() -> anyhow::Result<ExitCode> {
@@ -23,7 +24,11 @@ pub fn run() -> anyhow::Result<ExitCode> {
     match invocation.cli.command.unwrap_or(Command::Serve) {
         Command::Serve => {
             drop(out);
-            serve::run(load(&sources)?)?;
+            serve::run(sources)?;
+        }
+        Command::Runner(args) => {
+            drop(out);
+            runner::run(&args, sources)?;
         }
         Command::Source(args) => source::run(&args)?,
         Command::Listen(args) => {

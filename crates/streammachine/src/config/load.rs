@@ -7,6 +7,7 @@ use std::path::{Path as FilePath, PathBuf};
 use serde_json::{Map, Value};
 
 use super::admit::admit;
+use super::changes::InEffect;
 use super::check::check;
 use super::findings::{ConfigError, Finding, Origin, Severity};
 use super::keys::{self, Found};
@@ -41,6 +42,8 @@ pub struct Loaded {
     pub warnings: Vec<Finding>,
     /// The file that was read, if any.
     pub file: Option<PathBuf>,
+    /// The same as names and values, to be compared.
+    pub in_effect: InEffect,
     /// All settings in effect as JSON, secrets masked.
     pub shown: Value,
     /// Where each setting that is not a default comes from, by path.
@@ -145,6 +148,7 @@ fn judge(tree: &Tree, mut findings: Vec<Finding>, file: Option<PathBuf>) -> Resu
             settings,
             warnings: findings,
             file,
+            in_effect: InEffect::new(taken.clone()),
             shown: show(taken),
             origins: tree.origins().map(|(path, origin)| (path, origin.clone())).collect(),
         }),

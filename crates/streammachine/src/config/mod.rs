@@ -5,6 +5,7 @@
 //! what settings are for.
 
 mod admit;
+pub mod changes;
 mod check;
 mod coerce;
 mod fallback;

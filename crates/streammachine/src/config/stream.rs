@@ -20,20 +20,6 @@ const BYTES_PER_SECOND_MAX: u64 = 48_000;
 /// Least bound on a rewind buffer's bytes: a few blocks, however few seconds are wanted.
 const BYTES_MAX_MIN: u64 = 16 << 20;
 
-/// Settings that cannot change while the stream runs.
-const FIXED: [&str; 10] = [
-    "key",
-    "format",
-    "source",
-    "source_password",
-    "djs",
-    "sid",
-    "charset",
-    "fallback",
-    "acceptSourceMeta",
-    "directories",
-];
-
 /// The settings of one stream. Names in JSON are the original's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StreamConfig {
@@ -144,6 +130,20 @@ pub struct StationFacts {
 }
 
 impl StreamConfig {
+    /// Settings that cannot change while the stream runs.
+    pub(super) const FIXED: [&str; 10] = [
+        "key",
+        "format",
+        "source",
+        "source_password",
+        "djs",
+        "sid",
+        "charset",
+        "fallback",
+        "acceptSourceMeta",
+        "directories",
+    ];
+
     /// All defaults, under this key.
     #[cfg(test)]
     pub fn with_key(key: &str) -> Self {
@@ -194,7 +194,7 @@ impl StreamConfig {
             "fallback" => self.fallback != new.fallback,
             name => old_values.get(name) != new_values.get(name),
         };
-        FIXED.into_iter().filter(changed).collect()
+        Self::FIXED.into_iter().filter(changed).collect()
     }
 
     /// All settings with the original's names, defaults and all; secrets are masked.

@@ -44,6 +44,18 @@ pub struct Channel {
     socket: UnixStream,
 }
 
+/// Ends a conversation that nobody may wait for any more.
+#[derive(Debug)]
+pub struct Breaker(Option<UnixStream>);
+
+impl Drop for Breaker {
+    fn drop(&mut self) {
+        if let Some(socket) = &self.0 {
+            let _ = socket.shutdown(std::net::Shutdown::Both);
+        }
+    }
+}
+
 impl Channel {
     /// A conversation over `socket`, each word within [`PATIENCE`].
     ///
@@ -54,6 +66,11 @@ impl Channel {
         socket.set_read_timeout(Some(patience()))?;
         socket.set_write_timeout(Some(patience()))?;
         Ok(Channel { socket })
+    }
+
+    /// Gives the conversation up when it is dropped, from another thread too.
+    pub fn breaker(&self) -> Breaker {
+        Breaker(self.socket.try_clone().ok())
     }
 
     /// Waits for the next message without a limit, or again with one.

@@ -3,12 +3,13 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixListener as StdListener;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::net::UnixListener;
 use tokio::sync::{Semaphore, mpsc};
@@ -17,7 +18,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::base::net::Stray;
-use crate::handoff::channel::{Channel, PATIENCE, patience};
+use crate::base::task;
+use crate::handoff::channel::{Channel, PATIENCE};
 use crate::handoff::faults;
 use crate::handoff::message::{Hello, Part, VERSION, Welcome, Word};
 use crate::handoff::ports::Ports;
@@ -27,8 +29,10 @@ use crate::listener::delivery::Listener;
 use crate::mount::door::{Door, PausedSource};
 use crate::mount::{self, MountState};
 
-/// How long the new process may take to be ready for everything: it has read its configuration before.
-const PREPARATION: Duration = Duration::from_secs(60);
+/// Those who set titles, and sources that end, may hold up a handoff for so long.
+const PAUSE_TIME: Duration = Duration::from_secs(2);
+/// Pause after `accept` failed: the machine has no descriptors or no memory.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// Connections that cannot be given away may go on for so long.
 const DRAIN: Duration = Duration::from_secs(10);
 /// Listeners in one message.
@@ -57,22 +61,64 @@ struct Stopped {
     sources: Vec<PausedSource>,
     /// Sources that were being let in come out here.
     late: mpsc::UnboundedReceiver<PausedSource>,
+    /// False if a source did not stop in time.
+    has_paused: bool,
 }
 
-/// Listens at `path`, where only this user may ask.
-///
-/// # Errors
-/// If nobody can listen there.
-pub fn listen(path: &Path) -> anyhow::Result<UnixListener> {
-    let failed = || format!("cannot listen on handoff socket {}", path.display());
-    // Nobody listens any more: whoever did has been asked, and has given everything away or is gone.
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).with_context(failed),
-        _ => {}
+/// A socket for those who will take over, bound beside its path: another process may still listen there.
+#[derive(Debug)]
+pub struct Socket {
+    path: PathBuf,
+    beside: PathBuf,
+    listener: Option<StdListener>,
+}
+
+impl Socket {
+    /// Binds beside `path`, where only this user may ask.
+    ///
+    /// # Errors
+    /// If there is something else at `path`, or nobody can listen there.
+    pub fn prepare(path: &Path) -> anyhow::Result<Self> {
+        let failed = || format!("cannot listen on handoff socket {}", path.display());
+        match std::fs::symlink_metadata(path) {
+            Ok(found) if !found.file_type().is_socket() => bail!("{}: it is no socket", failed()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).with_context(failed),
+            _ => {}
+        }
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(format!(".{}", std::process::id()));
+        let beside = PathBuf::from(beside);
+        match std::fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).with_context(failed),
+            _ => {}
+        }
+        let listener = StdListener::bind(&beside).with_context(failed)?;
+        let socket = Socket { path: path.to_owned(), beside, listener: Some(listener) };
+        std::fs::set_permissions(&socket.beside, std::fs::Permissions::from_mode(0o600))
+            .with_context(failed)?;
+        Ok(socket)
     }
-    let listener = UnixListener::bind(path).with_context(failed)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).with_context(failed)?;
-    Ok(listener)
+
+    /// Takes the path: from here on this process is asked.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn listen(mut self) -> anyhow::Result<UnixListener> {
+        let failed = || format!("cannot listen on handoff socket {}", self.path.display());
+        std::fs::rename(&self.beside, &self.path).with_context(failed)?;
+        let listener = self.listener.take().context("it listens once")?;
+        listener.set_nonblocking(true).with_context(failed)?;
+        UnixListener::from_std(listener).with_context(failed)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.listener.is_some() {
+            // Nobody was told of it.
+            let _ = std::fs::remove_file(&self.beside);
+        }
+    }
 }
 
 impl Giver {
@@ -85,8 +131,21 @@ impl Giver {
             };
             // One at a time: others wait to be accepted, and hear what came of this one.
             let given = match accepted.and_then(|(socket, _)| Channel::new(socket.into_std()?)) {
-                Ok(channel) => self.give(channel).await,
-                Err(error) => Err(error.into()),
+                Ok(channel) => {
+                    // Whoever says nothing must not keep this process from ending.
+                    let (breaker, ended) = (channel.breaker(), stop.clone());
+                    let watch = task::spawn("handoff watch", async move {
+                        ended.cancelled().await;
+                        drop(breaker);
+                    });
+                    let given = self.give(channel).await;
+                    watch.abort();
+                    given
+                }
+                Err(error) => {
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    Err(error.into())
+                }
             };
             match given {
                 Ok(()) => return self.given_away.cancel(),
@@ -100,7 +159,7 @@ impl Giver {
     /// Gives everything to the process behind `channel`. An error says that all goes on here as before.
     async fn give(&self, mut channel: Channel) -> anyhow::Result<()> {
         let new = block_in_place(|| self.greet(&mut channel))?;
-        let closed = self.app.gate.close().await;
+        let closed = timeout(PAUSE_TIME, self.app.gate.close()).await.context("a request takes too long")?;
         let mut stopped = self.stop().await;
         match self.hand_over(&mut channel, &new, &mut stopped).await {
             Ok(()) => {
@@ -133,9 +192,7 @@ impl Giver {
         let program = env!("CARGO_PKG_VERSION").to_owned();
         channel.send(&Welcome::Accepted { program, clock: self.app.clock.state() }, &[])?;
         faults::at("welcome");
-        channel.set_patience(Some(PREPARATION))?;
         let (word, _) = channel.receive::<Word>()?;
-        channel.set_patience(Some(patience()))?;
         if word != Word::Give {
             bail!("the new process said {word:?} where it should have asked for everything");
         }
@@ -146,10 +203,10 @@ impl Giver {
     /// Stops what comes in.
     async fn stop(&self) -> Stopped {
         self.ports.close().await;
-        let mut late = self.door.pause().await;
+        let (mut late, has_paused) = self.door.pause(PAUSE_TIME).await;
         let sources = std::iter::from_fn(|| late.try_recv().ok()).collect();
         faults::at("stopped");
-        Stopped { listeners: Vec::new(), sources, late }
+        Stopped { listeners: Vec::new(), sources, late, has_paused }
     }
 
     async fn hand_over(
@@ -158,6 +215,7 @@ impl Giver {
         new: &OwnedFd,
         stopped: &mut Stopped,
     ) -> anyhow::Result<()> {
+        ensure!(stopped.has_paused, "a source takes too long");
         let mut mounts = Vec::new();
         for mount in self.mounts.all() {
             let state = timeout(PATIENCE, mount.hand()).await.ok().flatten();

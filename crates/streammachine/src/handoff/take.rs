@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::net::TcpListener;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -23,6 +24,8 @@ use crate::mount::MountState;
 use crate::source::SourceState;
 use crate::stream::StreamState;
 
+/// Processes that are asked one after the other when each is gone before it answers.
+const TRIES: usize = 5;
 /// A process whose end of the conversation is closed is gone within this, if it is about to be.
 const DEATH_TIME: Duration = Duration::from_secs(1);
 
@@ -39,7 +42,7 @@ pub struct Taker {
 #[derive(Debug, Default)]
 pub struct Given {
     /// Sockets that listen.
-    pub ports: Vec<(Role, OwnedFd)>,
+    pub ports: Vec<(Role, TcpListener)>,
     /// Mounts by key.
     pub mounts: HashMap<String, MountState>,
     /// Streams by key, and the files of their logs.
@@ -89,33 +92,39 @@ impl Taker {
     /// # Errors
     /// If it refuses, or cannot be understood.
     pub fn find(path: &Path) -> anyhow::Result<Option<Self>> {
-        let socket = match UnixStream::connect(path) {
-            Ok(socket) => socket,
-            Err(error) if is_nobody(&error) => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("handoff socket {}", path.display())),
-        };
-        let mut channel = Channel::new(socket)?;
-        let Some(pid) = channel.peer()? else {
-            bail!("handoff socket {}: the process behind it is another user's", path.display());
-        };
-        let old = pidfd_open(pid, PidfdFlags::empty()).context("the old process")?;
+        for _ in 0..TRIES {
+            let socket = match UnixStream::connect(path) {
+                Ok(socket) => socket,
+                Err(error) if is_nobody(&error) => return Ok(None),
+                Err(error) => {
+                    return Err(error).with_context(|| format!("handoff socket {}", path.display()));
+                }
+            };
+            let mut channel = Channel::new(socket)?;
+            let Some(pid) = channel.peer()? else {
+                bail!("handoff socket {}: the process behind it is another user's", path.display());
+            };
+            let old = pidfd_open(pid, PidfdFlags::empty()).context("the old process")?;
+            match Self::greet(&mut channel) {
+                Ok(Welcome::Accepted { program, clock }) => {
+                    tracing::info!(program, "taking over from the old process");
+                    return Ok(Some(Taker { channel, clock: Clock::resume(clock), old }));
+                }
+                Ok(Welcome::Refused { reason }) => bail!("the old process refuses to hand over: {reason}"),
+                // It may have handed over to another one meanwhile, who is behind the same path then.
+                Err(error) if has_died(&old) => {
+                    tracing::warn!(%error, "the old process is gone before it gave anything");
+                }
+                Err(error) => return Err(error).context("the old process does not answer"),
+            }
+        }
+        bail!("handoff socket {}: one process after the other is gone there", path.display())
+    }
+
+    fn greet(channel: &mut Channel) -> io::Result<Welcome> {
         channel.send(&Hello { version: VERSION, program: env!("CARGO_PKG_VERSION").to_owned() }, &[])?;
         faults::at("hello");
-        let welcome = match channel.receive() {
-            Ok((welcome, _)) => welcome,
-            Err(error) if has_died(&old) => {
-                tracing::warn!(%error, "the old process died before it gave anything");
-                return Ok(None);
-            }
-            Err(error) => return Err(error).context("the old process does not answer"),
-        };
-        match welcome {
-            Welcome::Accepted { program, clock } => {
-                tracing::info!(program, "taking over from the old process");
-                Ok(Some(Taker { channel, clock: Clock::resume(clock), old }))
-            }
-            Welcome::Refused { reason } => bail!("the old process refuses to hand over: {reason}"),
-        }
+        channel.receive().map(|(welcome, _)| welcome)
     }
 
     /// Takes everything.
@@ -195,7 +204,7 @@ impl Given {
         let mut files = files.into_iter();
         let mut one = || files.next().ok_or_else(|| io::Error::other("a part came without its descriptor"));
         match part {
-            Part::Port(role) => self.ports.push((role, one()?)),
+            Part::Port(role) => self.ports.push((role, TcpListener::from(one()?))),
             Part::Mount { key, state } => {
                 self.mounts.insert(key, state);
             }

@@ -27,6 +27,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::base::gate::Gate;
+use crate::base::live::Live;
 use crate::stream::Stream;
 use playlist::{Playlists, Rule};
 
@@ -50,7 +51,7 @@ pub struct HlsConfig {
 /// HTTP Live Streaming of all streams.
 #[derive(Debug)]
 pub struct Hls {
-    config: HlsConfig,
+    config: Live<HlsConfig>,
     playlists: Mutex<HashMap<Uuid, Arc<Playlists>>>,
     /// Requests that may wait for a segment or a part at once.
     held: Semaphore,
@@ -60,12 +61,12 @@ pub struct Hls {
 
 impl Hls {
     /// Playlists as `config` says.
-    pub fn new(config: HlsConfig, gate: Arc<Gate>) -> Self {
+    pub fn new(config: Live<HlsConfig>, gate: Arc<Gate>) -> Self {
         Hls { config, playlists: Mutex::default(), held: Semaphore::new(HELD_MAX), gate }
     }
 
     fn depends_on_agent(&self) -> bool {
-        self.config.full_index.is_some()
+        self.config.get().full_index.is_some()
     }
 
     fn playlists(&self, stream: &Stream) -> Arc<Playlists> {
@@ -73,17 +74,18 @@ impl Hls {
             self.playlists
                 .lock()
                 .entry(stream.id())
-                .or_insert_with(|| Arc::new(Playlists::new(self.config.segment))),
+                .or_insert_with(|| Arc::new(Playlists::new(self.config.get().segment))),
         )
     }
 
     fn rule(&self, agent: &str) -> Rule {
-        let is_short = self.config.full_index.as_ref().is_some_and(|full| !full.is_match(agent));
+        let config = self.config.get();
+        let is_short = config.full_index.as_ref().is_some_and(|full| !full.is_match(agent));
         let short = is_short.then_some(SHORT_WINDOW);
-        let window = match (self.config.window, short) {
+        let window = match (config.window, short) {
             (Some(window), Some(short)) => Some(window.min(short)),
             (window, short) => window.or(short),
         };
-        Rule { target: self.config.segment, window }
+        Rule { target: config.segment, window }
     }
 }

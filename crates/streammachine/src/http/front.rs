@@ -21,6 +21,7 @@ use wire::source::{SourceRequest, answers, classify};
 use wire::upstream::SOURCE_HEADER;
 
 use crate::admin::icecast::lines;
+use crate::base::gate::Gate;
 use crate::base::head::{self, Failure, Request, answer_and_close};
 use crate::base::net::{Accepted, Acceptor, PeerAddress, Role, Stray};
 use crate::base::task;
@@ -81,21 +82,20 @@ impl Connection {
             Ok(request) => request,
             Err(failure) => return refuse(socket, &failure).await,
         };
-        if self.app.log_requests {
+        if *self.app.log_requests.get() {
             // Without its query, where old encoders put passwords.
             let path = request.head.target.split('?').next().unwrap_or_default();
             tracing::info!(%peer, method = request.head.method, path, "request");
         }
-        let Some(inside) = app.gate.enter().await else {
-            let role = if self.port == Port::Api { Role::Api } else { Role::Listeners };
-            return app.gate.stray(Stray { role, socket, peer, bytes: request.bytes() });
-        };
+        let role = if self.port == Port::Api { Role::Api } else { Role::Listeners };
+        let stray = |socket, request: &Request| Stray { role, socket, peer, bytes: request.bytes() };
+        if app.gate.enter().await.is_none() {
+            return app.gate.stray(stray(socket, &request));
+        }
         if self.port == Port::Api {
-            drop(inside);
             return self.hand_on(socket, peer, request).await;
         }
         if request.head.method == "STATS" {
-            drop(inside);
             let host = request.head.header("host");
             return lines::serve(&self.app.admin, socket, peer, &request.head, host).await;
         }
@@ -112,6 +112,9 @@ impl Connection {
             }
             _ => {}
         }
+        let Some(inside) = app.gate.enter().await else {
+            return app.gate.stray(stray(socket, &request));
+        };
         let http10 = is_http10(&request.head);
         match self.find_audio(&request.head, peer) {
             None => {
@@ -170,8 +173,9 @@ impl Connection {
         };
         let app = Arc::clone(&self.app);
         let hls = (self.port != Port::Api).then_some(self.app);
+        let gate = Some(Arc::clone(&app.gate));
         let leave = async { app.gate.given_away().await };
-        serve_http(socket, peer, request, Routes { hls, all: self.routes }, true, leave).await;
+        serve_http(socket, peer, request, Routes { hls, gate, all: self.routes }, true, leave).await;
     }
 }
 
@@ -180,6 +184,8 @@ impl Connection {
 pub(super) struct Routes {
     /// Where playlists and segments are served: what they come from.
     pub hls: Option<Arc<App>>,
+    /// What requests that change something go through.
+    pub gate: Option<Arc<Gate>>,
     /// Everything else.
     pub all: axum::Router,
 }
@@ -192,9 +198,23 @@ impl Routes {
         {
             return Ok(response);
         }
+        let changes = !parts.method.is_safe() || parts.uri.path().starts_with("/admin");
+        let _inside = match &self.gate {
+            Some(gate) if changes => match gate.enter().await {
+                Some(inside) => Some(inside),
+                None => return Ok(router::short(&elsewhere())),
+            },
+            _ => None,
+        };
         let request = hyper::Request::from_parts(parts, Body::new(body));
-        TowerToHyperService::new(self.all).call(request).await
+        TowerToHyperService::new(self.all.clone()).call(request).await
     }
+}
+
+/// The answer to who would change what another process has by now; the connection is closed behind it.
+fn elsewhere() -> Short {
+    let text = "Another process has taken over: ask again.\n";
+    Short::new(503, text).with([("retry-after", "0".to_owned())])
 }
 
 /// Lets the HTTP server have a connection, from its first byte on, for one request or as long as it is kept.

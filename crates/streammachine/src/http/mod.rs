@@ -25,6 +25,7 @@ use crate::admin::Admin;
 use crate::base::clock::{self, Clock};
 use crate::base::cors::{Cors, Header};
 use crate::base::gate::Gate;
+use crate::base::live::Live;
 use crate::hls::{self, Hls};
 use crate::listener::delivery::Delivery;
 use crate::listener::opening::{Opened, Refused, open};
@@ -56,9 +57,9 @@ pub struct App {
     /// The fast path.
     pub delivery: Arc<Delivery>,
     /// The rule for pages of other origins.
-    pub cors: Cors,
+    pub cors: Live<Cors>,
     /// User agents that are sent away.
-    pub ua_skip: RegexSet,
+    pub ua_skip: Live<RegexSet>,
     /// Whether `X-Forwarded-*` headers are believed.
     pub behind_proxy: bool,
     /// HTTP Live Streaming.
@@ -70,7 +71,7 @@ pub struct App {
     /// Connections whose head may be read at once.
     pub heads_max: usize,
     /// Whether every request is logged.
-    pub log_requests: bool,
+    pub log_requests: Live<bool>,
 }
 
 /// What a request says that decides about its answer, from whichever parser it came.
@@ -173,8 +174,8 @@ impl App {
 
     /// Refuses user agents that are not wanted.
     pub fn refuse_agent(&self, agent: Option<&str>, origin: Option<&str>) -> Option<Short> {
-        let unwanted = agent.is_some_and(|agent| self.ua_skip.is_match(agent));
-        unwanted.then(|| Short::new(403, "Invalid User Agent.").with(self.cors.headers(origin)))
+        let unwanted = agent.is_some_and(|agent| self.ua_skip.get().is_match(agent));
+        unwanted.then(|| Short::new(403, "Invalid User Agent.").with(self.cors.get().headers(origin)))
     }
 
     /// Decides about a request for audio of `stream`.
@@ -182,12 +183,12 @@ impl App {
         if let Some(refusal) = self.refuse_agent(ask.who.agent, ask.origin) {
             return Answer::Short(refusal);
         }
-        let cors = |short: Short| Answer::Short(short.with(self.cors.headers(ask.origin)));
+        let cors = |short: Short| Answer::Short(short.with(self.cors.get().headers(ask.origin)));
         let opened = match self.open(stream, ask) {
             Ok(opened) => opened,
             Err(short) => return cors(short),
         };
-        let headers = answer::headers(stream, &opened, &self.cors, ask.origin);
+        let headers = answer::headers(stream, &opened, &self.cors.get(), ask.origin);
         if ask.head_only {
             return Answer::Head(headers);
         }

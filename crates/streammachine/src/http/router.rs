@@ -69,12 +69,12 @@ async fn common(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     if request.method() == Method::OPTIONS {
         let mut response = StatusCode::NO_CONTENT.into_response();
         let origin = text(request.headers(), header::ORIGIN);
-        put(response.headers_mut(), &app.cors.preflight(origin, METHODS));
+        put(response.headers_mut(), &app.cors.get().preflight(origin, METHODS));
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
         return response;
     }
     let mut response = next.run(request).await;
-    app.cors.put(response.headers_mut(), origin.as_ref());
+    app.cors.get().put(response.headers_mut(), origin.as_ref());
     response
 }
 
@@ -98,7 +98,7 @@ pub async fn hls(app: &App, request: &Parts) -> Option<Response> {
     }
     let asked = Asked { path: &path, query: &query, method, headers };
     let mut response = answer(&app.hls_context(), &asked).await?;
-    app.cors.put(response.headers_mut(), headers.get(header::ORIGIN));
+    app.cors.get().put(response.headers_mut(), headers.get(header::ORIGIN));
     Some(response)
 }
 

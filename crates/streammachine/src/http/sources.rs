@@ -19,6 +19,7 @@ use crate::admin::icecast::lines;
 use crate::admin::{Admin, icecast};
 use crate::base::cors::Cors;
 use crate::base::head::answer_and_close;
+use crate::base::live::Live;
 use crate::base::task;
 use crate::http::front::{Routes, serve_http};
 use crate::http::router::put;
@@ -41,13 +42,13 @@ struct Pages {
 }
 
 /// Serves those who ask for a page or for statistics as lines; `listeners_port` is where the streams are.
-pub fn reception(admin: Arc<Admin>, cors: Cors, listeners_port: u16) -> Reception {
+pub fn reception(admin: Arc<Admin>, cors: Live<Cors>, listeners_port: u16) -> Reception {
     let public = Router::new().fallback(page).with_state(Arc::clone(&admin));
-    let public = public.layer(middleware::from_fn(move |request, next| share(cors.clone(), request, next)));
+    let public = public.layer(middleware::from_fn(move |request, next| share(cors.get(), request, next)));
     let routes = public
         .merge(icecast::router(Arc::clone(&admin)))
         .layer(middleware::from_fn(move |request, next| name_listeners_port(listeners_port, request, next)));
-    let pages = Pages { admin, routes: Routes { hls: None, all: routes }, listeners_port };
+    let pages = Pages { admin, routes: Routes { hls: None, gate: None, all: routes }, listeners_port };
     let places = Arc::new(Semaphore::new(VISITORS_MAX));
     Reception::new(move |visitor| {
         let head = &visitor.request.head;
@@ -96,7 +97,7 @@ fn asks_for_page(head: &Head) -> bool {
 }
 
 /// The rule for other origins, for what everybody may see.
-async fn share(cors: Cors, request: Request, next: Next) -> Response {
+async fn share(cors: Arc<Cors>, request: Request, next: Next) -> Response {
     let origin = request.headers().get(header::ORIGIN).and_then(|value| value.to_str().ok());
     let origin = origin.map(str::to_owned);
     if request.method() == Method::OPTIONS {

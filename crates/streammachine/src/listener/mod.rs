@@ -24,7 +24,9 @@ use crate::stream::Stream;
 #[derive(Debug)]
 pub struct Audience {
     seated: AtomicUsize,
-    seats: usize,
+    seats: AtomicUsize,
+    /// Seats that the machine has.
+    seats_max: usize,
 }
 
 /// A place in the audience, given back when dropped.
@@ -66,26 +68,31 @@ pub struct HearingState {
 const HEAD_BYTES: u64 = 4096;
 
 impl Audience {
-    /// An audience of at most `seats` listeners.
-    pub fn new(seats: usize) -> Arc<Self> {
-        Arc::new(Audience { seated: AtomicUsize::new(0), seats })
+    /// An audience of at most `seats_max` listeners.
+    pub fn new(seats_max: usize) -> Arc<Self> {
+        Arc::new(Audience { seated: AtomicUsize::new(0), seats: AtomicUsize::new(seats_max), seats_max })
+    }
+
+    /// Sets how many listeners are let in, no more than the machine has seats for; none is as many. Whoever is seated stays.
+    pub fn set_limit(&self, limit: Option<usize>) {
+        self.seats.store(limit.unwrap_or(self.seats_max).min(self.seats_max), Ordering::Relaxed);
     }
 
     /// A seat, if one is free.
     pub fn seat(self: &Arc<Self>) -> Option<Seat> {
-        let free = |seated| (seated < self.seats).then_some(seated + 1);
+        let free = |seated| (seated < self.seats()).then_some(seated + 1);
         self.seated.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).ok()?;
         Some(Seat(Arc::clone(self)))
     }
 
     /// Listeners that there may be at once.
     pub fn seats(&self) -> usize {
-        self.seats
+        self.seats.load(Ordering::Relaxed)
     }
 
     /// True while no seat is free.
     pub fn is_full(&self) -> bool {
-        self.seated.load(Ordering::Relaxed) >= self.seats
+        self.seated.load(Ordering::Relaxed) >= self.seats()
     }
 }
 
@@ -209,5 +216,19 @@ mod tests {
         assert!(audience.seat().is_none());
         drop(first);
         assert!(audience.seat().is_some());
+    }
+
+    #[test]
+    fn a_new_limit_counts_for_those_who_come() {
+        let audience = Audience::new(2);
+        let seats = [audience.seat().unwrap(), audience.seat().unwrap()];
+        audience.set_limit(Some(1));
+        drop(seats);
+        let _seat = audience.seat().unwrap();
+        assert!(audience.seat().is_none() && audience.is_full());
+        for (limit, seats) in [(Some(5), 2), (Some(1), 1), (None, 2)] {
+            audience.set_limit(limit);
+            assert_eq!(audience.seats(), seats);
+        }
     }
 }

@@ -25,6 +25,7 @@ use wire::source::answers;
 use crate::base::clock::Clock;
 use crate::base::gate::Gate;
 use crate::base::head::{Failure, Incoming, answer_and_close};
+use crate::base::live::Live;
 use crate::base::net::{Accepted, Acceptor};
 use crate::base::pause::Pauser;
 use crate::base::task;
@@ -40,6 +41,8 @@ use crate::source::{End, Output, Source};
 
 /// A source must say something within this; the whole head has longer.
 const FIRST_BYTE: Duration = Duration::from_secs(2);
+/// Sources at once, whatever the limit that is set: it can be set no higher.
+const PLACES_MAX: usize = 10_000;
 /// The answer to a source must be taken within this.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 
@@ -57,7 +60,7 @@ pub struct Door {
     clock: Clock,
     throttle: Arc<Throttle>,
     heads_max: usize,
-    sources_max: usize,
+    sources_max: Live<usize>,
     places: Semaphore,
     reception: Reception,
     gate: Arc<Gate>,
@@ -85,12 +88,12 @@ pub struct PausedSource {
 pub struct DoorSettings {
     /// The server's own users.
     pub users: Box<dyn Users>,
-    /// Slows down who guesses passwords.
+    /// Slows down who guesses passwords, on this port or others.
     pub throttle: Arc<Throttle>,
     /// Connections whose heads are read at once.
     pub heads_max: usize,
     /// Sources at once.
-    pub sources_max: usize,
+    pub sources_max: Live<usize>,
     /// Takes those who are no sources.
     pub reception: Reception,
     /// What titles go through.
@@ -117,7 +120,7 @@ impl Door {
             throttle,
             heads_max,
             sources_max,
-            places: Semaphore::new(sources_max),
+            places: Semaphore::new(PLACES_MAX),
             reception,
             gate,
             pauser: Pauser::default(),
@@ -234,10 +237,12 @@ impl Door {
 
     /// A place for a source, unless all are taken.
     fn find_place(&self, asked: &Asked, mount: &Mount) -> Option<SemaphorePermit<'_>> {
+        let sources_max = *self.sources_max.get();
         let place = self.places.try_acquire().ok();
+        // The limit may change while sources are connected.
+        let place = place.filter(|_| PLACES_MAX - self.places.available_permits() <= sources_max);
         if place.is_none() {
-            let reason =
-                format!("too many sources are connected: limits.sources_max is {}", self.sources_max);
+            let reason = format!("too many sources are connected: limits.sources_max is {sources_max}");
             tracing::warn!(peer = %asked.peer, reason, "source refused");
             mount.history().refused(asked.clone(), reason, self.clock.now().wall);
         }
@@ -246,7 +251,7 @@ impl Door {
 
     /// Reads a source to its end. `first` came before it was let in.
     async fn read(&self, socket: TcpStream, first: Bytes, guest: Guest<'_>) {
-        let _reading = Reading::begin(&self.reading);
+        let reading = Reading::begin(&self.reading);
         let Guest { mount, source, asked, place, body } = guest;
         let limits = limits_of(&mount);
         let reader = Reader::new(socket, Content { body, titles: None, first }, limits, self.clock);
@@ -258,7 +263,7 @@ impl Door {
         mount.history().connected(asked, Arc::clone(&source), self.clock.now().wall);
         // The mount may end while its source goes on to its own end.
         drop(mount);
-        self.read_on(key, reader, output, Some(place)).await;
+        self.read_on(key, reader, output, Some(place), reading).await;
     }
 
     async fn read_on(
@@ -267,6 +272,7 @@ impl Door {
         reader: Reader<TcpStream>,
         output: Output,
         place: Option<SemaphorePermit<'_>>,
+        reading: Reading<'_>,
     ) {
         let ends_itself = reader.ends_itself();
         let source = Arc::clone(&output.source);
@@ -284,19 +290,20 @@ impl Door {
         }
         if ends_itself && end == End::Closed {
             // It waits for the end of the answer; bytes that came behind its audio must not take that away.
-            drop(place);
+            drop((place, reading));
             answer_and_close(socket, b"").await;
         }
     }
 
-    /// Lets nobody read any source any more; they come out of what is returned, sooner or later.
-    pub async fn pause(&self) -> mpsc::UnboundedReceiver<PausedSource> {
+    /// Lets nobody read any source any more; they come out of what is returned, sooner or later. Says whether all that were
+    /// read stopped within `time`.
+    pub async fn pause(&self, time: Duration) -> (mpsc::UnboundedReceiver<PausedSource>, bool) {
         let (give, paused) = mpsc::unbounded_channel();
         *self.paused.lock() = Some(give);
         self.pauser.ask(true);
-        // The sender is ours.
-        let _ = self.reading.subscribe().wait_for(|reading| *reading == 0).await;
-        paused
+        let has_paused =
+            timeout(time, self.reading.subscribe().wait_for(|reading| *reading == 0)).await.is_ok();
+        (paused, has_paused)
     }
 
     /// Takes the pause back.
@@ -323,10 +330,10 @@ impl Door {
         let Some(output) = output else { return };
         let door = Arc::clone(self);
         task::spawn("source connection", async move {
-            let _reading = Reading::begin(&door.reading);
+            let reading = Reading::begin(&door.reading);
             // One that was let in has its place, whatever the setting is now.
             let place = door.places.try_acquire().ok();
-            door.read_on(key, reader, output, place).await;
+            door.read_on(key, reader, output, place, reading).await;
         });
     }
 }

@@ -69,7 +69,10 @@ pub(super) struct Recorder {
     grew: Arc<Notify>,
     segment: Duration,
     chunks: Vec<Chunk>,
+    /// Whether another process may write the log.
     is_handed: bool,
+    /// Whether the chunker cuts for segments of another length than is set by now.
+    is_recut: bool,
 }
 
 /// What a stream shows while no source tells anything.
@@ -100,10 +103,11 @@ impl Recorder {
             segment,
             chunks: Vec::new(),
             is_handed: false,
+            is_recut: false,
         }
     }
 
-    /// Goes on where another process stopped.
+    /// Goes on where another process stopped, when it is told to: until then that process may go on itself.
     pub(super) fn resume(
         writer: Writer,
         config: &StreamConfig,
@@ -115,11 +119,12 @@ impl Recorder {
         let shown = writer.log().metadata();
         let mut recorder = Recorder::new(writer, config, segment, clock, grew);
         recorder.writer.set_metadata(shown, clock.now().wall);
-        // Nor is what was begun for segments of another length.
-        if let Some(begun) = begun.filter(|begun| begun.segment == segment) {
+        if let Some(begun) = begun {
+            recorder.is_recut = begun.segment != segment;
             recorder.chunker = begun.chunker;
             recorder.heard_at = begun.heard_at;
         }
+        recorder.is_handed = true;
         recorder
     }
 
@@ -132,7 +137,7 @@ impl Recorder {
         loop {
             if self.is_handed {
                 match inputs.recv() {
-                    Ok(Input::GoOn) => self.is_handed = false,
+                    Ok(Input::GoOn) => self.go_on(),
                     // Whoever asks for something hears that the stream has ended.
                     Ok(_) => {}
                     Err(_) => return,
@@ -153,6 +158,16 @@ impl Recorder {
         }
         self.chunker.finish(self.clock.now(), &mut self.chunks);
         self.write();
+    }
+
+    fn go_on(&mut self) {
+        self.is_handed = false;
+        if std::mem::take(&mut self.is_recut) {
+            self.chunker.finish(self.clock.now(), &mut self.chunks);
+            self.write();
+            let config = ChunkConfig { chunk: CHUNK, segment: self.segment };
+            self.chunker = Chunker::new(config, self.writer.last_end());
+        }
     }
 
     fn take(&mut self, input: Input) {

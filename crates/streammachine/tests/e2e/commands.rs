@@ -126,7 +126,7 @@ fn a_signal_ends_the_server_whoever_is_connected() {
 fn a_hangup_ends_nothing() {
     let mut host = Host::with_stream(json!({}));
     host.signal(Signal::HUP);
-    host.wait_for_log("SIGHUP");
+    host.wait_for_log("the configuration was reloaded");
     assert_eq!(page(&host, "/healthz").0, 200);
 }
 
