@@ -1,16 +1,21 @@
-//! The programmes in a playlist, as date ranges.
+//! The programmes and the titles in a playlist, as date ranges.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use audio::Time;
-use wire::hls::daterange::{DateRange, write_date_range};
+use rewind::{Log, Position};
+use wire::hls::daterange::{DateRange, write_date_range, write_title_range};
 
 use crate::base::clock::timestamp;
 use crate::stream::programs::{Listed, Maker};
 
-/// Most date ranges of a playlist: the latest. Updates without the old part list all of them again, so they are to stay
-/// few: some 200 bytes each.
-const RANGES_MAX: usize = 32;
+/// Most programmes of a playlist, and most titles: the latest. Updates without the old part list all of them again, so
+/// they are to stay few: some 200 bytes each.
+pub const RANGES_MAX: usize = 32;
+/// Most titles of a playlist that shows much of the past and grows: those updates are two thousand bytes in all.
+pub const FEW_TITLES: usize = 2;
+/// Most characters of a title here; segments tell all of it.
+const TITLE_CHARS_MAX: usize = 200;
 
 /// The tags of the programmes that overlap the time from `start` to `end`.
 pub fn lines(listed: &Listed, start: Time, end: Time) -> String {
@@ -36,6 +41,30 @@ pub fn lines(listed: &Listed, start: Time, end: Time) -> String {
             program: &program.id,
         };
         write_date_range(&mut out, &range);
+    }
+    out
+}
+
+/// Place of the latest change of the title before `end`; 0 without any. What was on from the oldest audio on has not
+/// changed: it is no range, segments tell it.
+pub fn newest_title(log: &Log, end: Position) -> Position {
+    let oldest = log.span().map_or(end, |span| span.first);
+    log.metadata_between(oldest, end, 1).pop().map_or(Position(0), |(position, _)| position)
+}
+
+/// The tags of the titles that are heard from `start` on, up to that which begins at `newest`; the latest `max` of them.
+pub fn title_lines(log: &Log, start: Position, newest: Position, max: usize) -> String {
+    let oldest = log.span().map_or(newest, |span| span.first);
+    let changes = log.metadata_between(oldest, newest.plus(1), max);
+    let before = changes.partition_point(|(position, _)| *position <= start);
+    let mut out = String::new();
+    for (position, entry) in &changes[before.saturating_sub(1)..] {
+        let title = &entry.metadata.title;
+        // Perhaps only the address is another one.
+        let is_same = log.metadata_at(Position(position.0 - 1)).metadata.title == *title;
+        let Some(time) = log.time_of(*position).filter(|_| !is_same) else { continue };
+        let title: String = title.chars().take(TITLE_CHARS_MAX).collect();
+        write_title_range(&mut out, &format!("title-at-{position}"), timestamp(time), &title);
     }
     out
 }

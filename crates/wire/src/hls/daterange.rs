@@ -6,8 +6,10 @@ use jiff::Timestamp;
 
 use crate::metadata::clean;
 
-/// What our ranges are: programmes.
-pub const CLASS: &str = "org.streammachine.program";
+/// What ranges of programmes are.
+pub const PROGRAM_CLASS: &str = "org.streammachine.program";
+/// What ranges of titles are.
+pub const TITLE_CLASS: &str = "org.streammachine.title";
 
 /// A named span of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +31,7 @@ pub fn write_date_range(out: &mut String, range: &DateRange<'_>) {
     // Writing to a string cannot fail.
     let _ = write!(
         out,
-        "#EXT-X-DATERANGE:ID=\"{}\",CLASS=\"{CLASS}\",START-DATE=\"{:.3}\"",
+        "#EXT-X-DATERANGE:ID=\"{}\",CLASS=\"{PROGRAM_CLASS}\",START-DATE=\"{:.3}\"",
         quotable(range.id),
         range.start
     );
@@ -38,6 +40,19 @@ pub fn write_date_range(out: &mut String, range: &DateRange<'_>) {
     }
     let _ =
         writeln!(out, ",X-NAME=\"{}\",X-PROGRAM-ID=\"{}\"", quotable(range.name), quotable(range.program));
+}
+
+/// Appends the tag of a title, heard from `start` until the next one begins; the line never changes. `id` names it in all
+/// playlists of the stream and is never given to another. An empty title ends the one before.
+pub fn write_title_range(out: &mut String, id: &str, start: Timestamp, title: &str) {
+    // Writing to a string cannot fail.
+    let _ = writeln!(
+        out,
+        "#EXT-X-DATERANGE:ID=\"{}\",CLASS=\"{TITLE_CLASS}\",START-DATE=\"{start:.3}\",END-ON-NEXT=YES,\
+         X-TITLE=\"{}\"",
+        quotable(id),
+        quotable(title)
+    );
 }
 
 /// Text for a quoted string, which holds neither line breaks nor quotes.
@@ -65,6 +80,21 @@ mod tests {
         assert_eq!(write(&range), format!("{line}{names}"));
         let ended = DateRange { end: "2026-11-23T10:00:00Z".parse().ok(), ..range };
         assert_eq!(write(&ended), format!("{line},END-DATE=\"2026-11-23T10:00:00.000Z\"{names}"));
+    }
+
+    #[test]
+    fn a_title_ends_with_the_next() {
+        let mut out = String::new();
+        let start = "2026-11-23T09:00:00.25Z".parse().unwrap();
+        write_title_range(&mut out, "title-at-7", start, "A \"b\"\nc");
+        write_title_range(&mut out, "title-at-8", start, "");
+        let line = |id, title| {
+            format!(
+                "#EXT-X-DATERANGE:ID=\"title-at-{id}\",CLASS=\"org.streammachine.title\",\
+                 START-DATE=\"2026-11-23T09:00:00.250Z\",END-ON-NEXT=YES,X-TITLE=\"{title}\"\n"
+            )
+        };
+        assert_eq!(out, line(7, "A 'b' c") + &line(8, ""));
     }
 
     #[test]
