@@ -52,19 +52,24 @@ pub fn newest_title(log: &Log, end: Position) -> Position {
     log.metadata_between(oldest, end, 1).pop().map_or(Position(0), |(position, _)| position)
 }
 
-/// The tags of the titles that are heard from `start` on, up to that which begins at `newest`; the latest `max` of them.
+/// The tags of the titles that are heard from `start` on, up to that which begins at `newest`; the latest `max` changes
+/// count.
 pub fn title_lines(log: &Log, start: Position, newest: Position, max: usize) -> String {
     let oldest = log.span().map_or(newest, |span| span.first);
-    let changes = log.metadata_between(oldest, newest.plus(1), max);
+    let mut changes = log.metadata_between(oldest, newest.plus(1), max);
+    // Perhaps only the address is another one.
+    let title_before = |position: Position| log.metadata_at(Position(position.0 - 1)).metadata.title.clone();
+    changes.retain(|(position, entry)| title_before(*position) != entry.metadata.title);
     let before = changes.partition_point(|(position, _)| *position <= start);
     let mut out = String::new();
-    for (position, entry) in &changes[before.saturating_sub(1)..] {
-        let title = &entry.metadata.title;
-        // Perhaps only the address is another one.
-        let is_same = log.metadata_at(Position(position.0 - 1)).metadata.title == *title;
-        let Some(time) = log.time_of(*position).filter(|_| !is_same) else { continue };
-        let title: String = title.chars().take(TITLE_CHARS_MAX).collect();
-        write_title_range(&mut out, &format!("title-at-{position}"), timestamp(time), &title);
+    for nth in before.saturating_sub(1)..changes.len() {
+        let (position, entry) = &changes[nth];
+        let Some(time) = log.time_of(*position).filter(|_| !entry.metadata.title.is_empty()) else {
+            continue;
+        };
+        let end = changes.get(nth + 1).and_then(|(next, _)| log.time_of(*next)).map(timestamp);
+        let title: String = entry.metadata.title.chars().take(TITLE_CHARS_MAX).collect();
+        write_title_range(&mut out, &format!("title-at-{position}"), timestamp(time), end, &title);
     }
     out
 }

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use audio::container::{fmp4, id3_timestamp_tag, mpegts};
-use audio::frames_in;
+use audio::{Codec, frames_in};
 use bytes::Bytes;
 use rewind::{Log, Segment};
 use wire::hls::Container;
@@ -71,14 +71,17 @@ impl SegmentBody {
     }
 }
 
-/// Packed audio: a tag with the time stamp and the first of the `cues`, and a tag between frames for each of the others.
-/// Those have no time stamp: hls.js goes by the frames before, and ffmpeg takes one for the start of a segment.
+/// Packed audio: a tag with the time stamp and the first of the `cues`, and with AAC a tag between frames for each of the
+/// others. Those have no time stamp: hls.js dates them by the frames before.
+///
+/// Not with MP3: ffmpeg, and so mpv, takes such a tag for the start of the next frame, and that is not heard. Date ranges
+/// tell the change there.
 fn packed(segment: &Segment, cues: &[Cue], stretches: Vec<Vec<Bytes>>) -> Vec<Bytes> {
     let mut pieces = Vec::new();
     for (cue, stretch) in cues.iter().zip(stretches) {
         if pieces.is_empty() {
             pieces.push(id3_timestamp_tag(segment.pts, &cue.texts()).into());
-        } else {
+        } else if segment.format.codec == Codec::Aac {
             pieces.extend(cue.timed_tag(0).map(|timed| Bytes::from(timed.tag)));
         }
         pieces.extend(stretch);

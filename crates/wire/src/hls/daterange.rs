@@ -28,31 +28,30 @@ pub struct DateRange<'a> {
 
 /// Appends the tag of a range.
 pub fn write_date_range(out: &mut String, range: &DateRange<'_>) {
+    write_span(out, (range.id, PROGRAM_CLASS), range.start, range.end);
     // Writing to a string cannot fail.
-    let _ = write!(
-        out,
-        "#EXT-X-DATERANGE:ID=\"{}\",CLASS=\"{PROGRAM_CLASS}\",START-DATE=\"{:.3}\"",
-        quotable(range.id),
-        range.start
-    );
-    if let Some(end) = range.end {
-        let _ = write!(out, ",END-DATE=\"{end:.3}\"");
-    }
     let _ =
         writeln!(out, ",X-NAME=\"{}\",X-PROGRAM-ID=\"{}\"", quotable(range.name), quotable(range.program));
 }
 
-/// Appends the tag of a title, heard from `start` until the next one begins; the line never changes. `id` names it in all
-/// playlists of the stream and is never given to another. An empty title ends the one before.
-pub fn write_title_range(out: &mut String, id: &str, start: Timestamp, title: &str) {
+/// Appends the tag of a title, heard from `start` to `end`, once that is known. `id` names it in all playlists of the stream
+/// and is never given to another.
+///
+/// `END-ON-NEXT` would do without the end, but hls.js 1.7 then takes the latest of all titles for the next one.
+pub fn write_title_range(out: &mut String, id: &str, start: Timestamp, end: Option<Timestamp>, title: &str) {
+    write_span(out, (id, TITLE_CLASS), start, end);
     // Writing to a string cannot fail.
-    let _ = writeln!(
-        out,
-        "#EXT-X-DATERANGE:ID=\"{}\",CLASS=\"{TITLE_CLASS}\",START-DATE=\"{start:.3}\",END-ON-NEXT=YES,\
-         X-TITLE=\"{}\"",
-        quotable(id),
-        quotable(title)
-    );
+    let _ = writeln!(out, ",X-TITLE=\"{}\"", quotable(title));
+}
+
+/// Appends what all ranges have: id and class, start, and end once that is known.
+fn write_span(out: &mut String, (id, class): (&str, &str), start: Timestamp, end: Option<Timestamp>) {
+    // Writing to a string cannot fail.
+    let _ =
+        write!(out, "#EXT-X-DATERANGE:ID=\"{}\",CLASS=\"{class}\",START-DATE=\"{start:.3}\"", quotable(id));
+    if let Some(end) = end {
+        let _ = write!(out, ",END-DATE=\"{end:.3}\"");
+    }
 }
 
 /// Text for a quoted string, which holds neither line breaks nor quotes.
@@ -83,18 +82,18 @@ mod tests {
     }
 
     #[test]
-    fn a_title_ends_with_the_next() {
+    fn a_title_has_a_class_of_its_own() {
         let mut out = String::new();
-        let start = "2026-11-23T09:00:00.25Z".parse().unwrap();
-        write_title_range(&mut out, "title-at-7", start, "A \"b\"\nc");
-        write_title_range(&mut out, "title-at-8", start, "");
-        let line = |id, title| {
-            format!(
-                "#EXT-X-DATERANGE:ID=\"title-at-{id}\",CLASS=\"org.streammachine.title\",\
-                 START-DATE=\"2026-11-23T09:00:00.250Z\",END-ON-NEXT=YES,X-TITLE=\"{title}\"\n"
-            )
-        };
-        assert_eq!(out, line(7, "A 'b' c") + &line(8, ""));
+        let [start, end] = [0, 1].map(|second| Timestamp::new(second, 250_000_000).unwrap());
+        write_title_range(&mut out, "title-at-7", start, Some(end), "A \"b\"\nc");
+        write_title_range(&mut out, "title-at-8", end, None, "D");
+        assert_eq!(
+            out,
+            "#EXT-X-DATERANGE:ID=\"title-at-7\",CLASS=\"org.streammachine.title\",\
+             START-DATE=\"1970-01-01T00:00:00.250Z\",END-DATE=\"1970-01-01T00:00:01.250Z\",X-TITLE=\"A 'b' c\"\n\
+             #EXT-X-DATERANGE:ID=\"title-at-8\",CLASS=\"org.streammachine.title\",\
+             START-DATE=\"1970-01-01T00:00:01.250Z\",X-TITLE=\"D\"\n"
+        );
     }
 
     #[test]
