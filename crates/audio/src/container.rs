@@ -1,5 +1,5 @@
 //! What frames are wrapped in for HTTP Live Streaming: fragmented MP4 for AAC, MPEG-TS for both codecs, and the ID3 tag
-//! in front of packed audio. Bytes in, bytes out; dates, numbers and who asks for which are the caller's.
+//! in front of packed audio and within it. Bytes in, bytes out; dates, numbers and who asks for which are the caller's.
 
 mod error;
 pub mod fmp4;
@@ -11,6 +11,15 @@ use crate::{Codec, Format};
 
 pub use error::Error;
 pub use id3_tag::{id3_text_tag, id3_timestamp_tag};
+
+/// An ID3 tag that is due within a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimedTag {
+    /// Samples of the segment before it.
+    pub samples: u64,
+    /// Its bytes, not empty.
+    pub tag: Vec<u8>,
+}
 
 /// What is left of a time in a clock of 33 bits, which all time stamps of MPEG-TS and HTTP Live Streaming have.
 const PTS_MASK: u64 = (1 << 33) - 1;

@@ -131,6 +131,17 @@ impl Log {
         self.ask(|shared| shared.titles.after(position))
     }
 
+    /// The latest `max` changes of the metadata beyond `start` and before `end`, each with the place from which it is in
+    /// force, in order. Where audio has followed they do not change any more, and a chunk has one at most: at its start.
+    pub fn metadata_between(
+        &self,
+        start: Position,
+        end: Position,
+        max: usize,
+    ) -> Vec<(Position, Arc<MetaEntry>)> {
+        self.ask(|shared| shared.titles.between(start, end, max))
+    }
+
     /// The metadata that was set last and up to `max - 1` times before, newest first, as far as the log reaches back.
     pub fn metadata_history(&self, max: usize) -> Vec<Arc<MetaEntry>> {
         self.ask(|shared| shared.titles.last(max))

@@ -56,6 +56,13 @@ impl Titles {
         self.changes.get(after).cloned()
     }
 
+    /// The latest `max` of the changes beyond `start` and before `end`, in order.
+    pub fn between(&self, start: Position, end: Position, max: usize) -> Vec<(Position, Arc<MetaEntry>)> {
+        let from = self.changes.partition_point(|(at, _)| *at <= start);
+        let to = self.changes.partition_point(|(at, _)| *at < end).max(from);
+        self.changes.range(from.max(to.saturating_sub(max))..to).cloned().collect()
+    }
+
     /// From `position` on, `entry` is in force, unless it says the same as the last; positions never go back. Of several
     /// changes at one place the last one counts: nobody heard the others. False if it changes nothing.
     pub fn set(&mut self, position: Position, entry: Arc<MetaEntry>) -> bool {

@@ -1,10 +1,10 @@
 //! ID3v2.4 tags in front of packed audio segments (id3.org, "ID3 tag version 2.4.0", Main Structure and Native Frames):
-//! the time stamp that HTTP Live Streaming wants there, and texts. Reading tags is `id3`'s.
+//! the time stamp that HTTP Live Streaming wants there, texts and a link. Reading tags is `id3`'s.
 //!
 //! ```text
 //!   tag:    "ID3" 4 0  flags  size (4 × 7 bits, without these ten bytes)  frames
 //!   frame:  id (4)  size (4 × 7 bits, without these ten bytes)  flags (2)  body
-//!   PRIV:   owner 0  data          T...:  encoding  text
+//!   PRIV:   owner 0  data          T...:  encoding  text          WXXX:  encoding  description 0  address
 //! ```
 
 use super::PTS_MASK;
@@ -24,7 +24,8 @@ const TEXT_BYTES_MAX: usize = 4_080;
 /// 33 bits count), with `texts`: frame id (`TIT2`, `TPE1`) and text. 73 bytes without texts.
 ///
 /// An id that is not a text frame's, and an empty text, is left out; control characters become spaces, as zeros divide
-/// texts; a text ends before it would pass 4,080 bytes.
+/// texts; a text ends before it would pass 4,080 bytes. `WXXX` is an address, without a description: left out if it is
+/// not all printable ASCII, or longer.
 pub fn id3_timestamp_tag(pts_90khz: u64, texts: &[(&str, &str)]) -> Vec<u8> {
     tag(|out| {
         frame("PRIV", out, |out| {
@@ -73,12 +74,23 @@ fn text_frames(texts: &[(&str, &str)], out: &mut Vec<u8>) {
             }
         });
     }
+    for (id, address) in texts.iter().filter(|(id, text)| *id == "WXXX" && is_address(text)) {
+        frame(id, out, |out| {
+            out.extend_from_slice(&[UTF_8, 0]);
+            out.extend_from_slice(address.as_bytes());
+        });
+    }
 }
 
 /// True for `T` and three capital letters or digits, but for `TXXX`, whose body has another shape.
 fn is_text_id(id: &str) -> bool {
     let is_frame = id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
     id.len() == 4 && id.starts_with('T') && is_frame && id != "TXXX"
+}
+
+/// Addresses are in ISO 8859-1, whatever the description is in: what both have is ASCII.
+fn is_address(text: &str) -> bool {
+    (1..=TEXT_BYTES_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The lower 28 bits of `size`, so that no byte of it looks like a sync word.
@@ -140,6 +152,15 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_plain_ascii_or_left_out() {
+        let tag = id3_text_tag(&[("WXXX", "http://a/")]);
+        assert_eq!(tag, b"ID3\x04\0\0\0\0\0\x15WXXX\0\0\0\x0B\0\0\x03\0http://a/");
+        for address in ["", "http://\u{fc}/", "a b", "a\nb", &"x".repeat(4_081)] {
+            assert_eq!(id3_text_tag(&[("WXXX", address)]), b"", "{address:?}");
+        }
+    }
+
+    #[test]
     fn control_characters_become_spaces() {
         let tag = id3_timestamp_tag(0, &[("TIT2", "a\0b\r\nc\u{85}d")]);
         assert_eq!(tag[73..], *b"TIT2\0\0\0\x09\0\0\x03a b  c d");
@@ -159,7 +180,7 @@ mod tests {
         #[test]
         fn a_tag_is_as_long_as_it_claims(
             pts: u64,
-            texts in prop::collection::vec(("(TIT2|TPE1|TALB|.{0,5})", ".{0,300}"), 0..5),
+            texts in prop::collection::vec(("(TIT2|TPE1|TALB|WXXX|.{0,5})", ".{0,300}"), 0..5),
         ) {
             let texts: Vec<(&str, &str)> = texts.iter().map(|(id, text)| (&**id, &**text)).collect();
             for tag in [id3_timestamp_tag(pts, &texts), id3_text_tag(&texts)] {

@@ -1,7 +1,7 @@
 //! MPEG transport streams (ISO 13818-1) with one track of AAC in ADTS or of MPEG audio, and timed ID3 beside it.
 //!
 //! ```text
-//!   segment:  PAT  PMT  [ID3]  audio ...         packets of 188 bytes each
+//!   segment:  PAT  PMT  ([ID3 ...]  audio) ...    packets of 188 bytes each
 //!
 //!   packet:   0x47  0S0 PID (13)  00AP counter (4)  [adaptation field]  payload
 //!   field:    bytes behind this one  [flags  [clock (6)]  0xFF ...]
@@ -16,11 +16,11 @@
 //! - tables: one packet a segment, counted by the segment's number;
 //! - audio: a multiple of 16 packets, so that each segment starts at 0. What is missing to it, 7 or 8 packets on
 //!   average, is made by spreading the last bytes over more packets: one without payload would not count;
-//! - ID3: it starts anew at 0 and says so by the discontinuity indicator, which may not stand in three packets running
+//! - ID3: each tag starts anew at 0 and says so by the discontinuity indicator, which may not stand in three packets running
 //!   (section 2.4.3.5); so a tag has two packets at least.
 
 use super::frames::frames_at;
-use super::{Error, PTS_MASK};
+use super::{Error, PTS_MASK, TimedTag};
 use crate::{Codec, Format};
 
 /// Bytes of a packet.
@@ -75,8 +75,9 @@ const ID3_DESCRIPTOR: [u8; 15] = *b"\x26\x0D\xFF\xFFID3 \xFFID3 \x00\x0F";
 /// Appends a segment of `data`, whole frames of `format`, the first of which is due at `pts_90khz` (units of 1/90,000 s;
 /// its lower 33 bits count). `sequence_number` is one more than that of the segment before, or a discontinuity is told.
 ///
-/// With `id3` there is a track of timed ID3, and that tag in it, due at the same time (no tag, if it is empty). The
-/// tracks of a playlist do not change: give a tag, or an empty one, with all of its segments or with none.
+/// With `id3` there is a track of timed ID3, and those tags in it, which are in order: each in front of the audio that is
+/// heard when it is due. The tracks of a playlist do not change: give tags, or none, with all of its segments, or with
+/// no segment `None`.
 ///
 /// Frames inside are due at `pts_90khz` and the time of the samples before them, rounded down: less than a tick early.
 /// An error, and nothing appended, if `data` is not whole frames or is empty, or if a tag has over 65,527 bytes.
@@ -85,10 +86,12 @@ pub fn transport_stream(
     sequence_number: u32,
     pts_90khz: u64,
     data: &[u8],
-    id3: Option<&[u8]>,
+    id3: Option<&[TimedTag]>,
     out: &mut Vec<u8>,
 ) -> Result<(), Error> {
-    let id3_pes = id3.filter(|tag| !tag.is_empty()).map(|tag| id3_pes(tag, pts_90khz)).transpose()?;
+    let tags = id3.unwrap_or_default().iter();
+    let tags = tags.map(|timed| Ok((timed.samples, id3_pes(format, timed, pts_90khz)?)));
+    let tags: Vec<(u64, Pes<'_>)> = tags.collect::<Result<_, Error>>()?;
     let (mut count, mut audio_packets) = (0, 0);
     for run in runs(format, data) {
         count += 1;
@@ -98,19 +101,23 @@ pub fn transport_stream(
         return Err(Error::Empty);
     }
     let spread_over = audio_packets.next_multiple_of(COUNTER_PERIOD) - audio_packets;
-    let id3_packets = id3_pes.as_ref().map_or(0, |pes| pes.packets);
+    let id3_packets: usize = tags.iter().map(|(_, pes)| pes.packets).sum();
     out.reserve((2 + id3_packets + audio_packets + spread_over) * PACKET_BYTES);
 
     put_table(PAT_PID, sequence_number, out, put_pat);
     put_table(PMT_PID, sequence_number, out, |out| put_pmt(format, id3.is_some(), out));
-    if let Some(pes) = id3_pes {
-        pes.put(&mut 0, out);
-    }
     let mut counter = 0;
+    let mut tags = tags.iter().peekable();
     for (index, run) in runs(format, data).flatten().enumerate() {
         let mut pes = audio_pes(format, data, &run, pts_90khz);
-        if index + 1 == count {
+        let is_last = index + 1 == count;
+        if is_last {
             pes.packets += spread_over;
+        }
+        while let Some((_, tag)) =
+            tags.next_if(|(samples, _)| is_last || *samples < run.samples_before + run.samples)
+        {
+            tag.put(&mut 0, out);
         }
         pes.put(&mut counter, out);
     }
@@ -218,11 +225,13 @@ fn audio_pes<'a>(format: &Format, data: &'a [u8], run: &Run, pts_90khz: u64) -> 
     Pes { pid: AUDIO_PID, header: pes_header(AUDIO_STREAM, start, body.len()), body, packets, extra }
 }
 
-fn id3_pes(tag: &[u8], pts_90khz: u64) -> Result<Pes<'_>, Error> {
+fn id3_pes<'a>(format: &Format, timed: &'a TimedTag, pts_90khz: u64) -> Result<Pes<'a>, Error> {
+    let tag = &timed.tag;
     if tag.len() > ID3_BYTES_MAX {
         return Err(Error::TooLong { bytes: tag.len(), bytes_max: ID3_BYTES_MAX });
     }
-    let header = pes_header(PRIVATE_STREAM_1, pts_90khz, tag.len());
+    let due = pts_90khz.wrapping_add(ticks(format, timed.samples));
+    let header = pes_header(PRIVATE_STREAM_1, due, tag.len());
     let packets = (Field::DISCONTINUITY_BYTES + header.len() + tag.len()).div_ceil(PAYLOAD_BYTES).max(2);
     Ok(Pes { pid: ID3_PID, header, body: tag, packets, extra: Extra::NewCount })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use audio::container::mpegts::transport_stream;
-use audio::container::{Error, id3_text_tag};
+use audio::container::{Error, TimedTag, id3_text_tag};
 use audio::{Codec, Format};
 use proptest::prelude::*;
 use testkit::audio::{AdtsFrames, Mp3Frames};
@@ -86,9 +86,16 @@ fn pes(bytes: &[u8]) -> Pes {
     Pes { stream_id, pts: a << 29 | b << 22 | c << 14 | d << 7 | e >> 1, data: bytes[14..].to_vec() }
 }
 
+/// `tag`, due with the first frame; none if it is empty.
+fn at_start(tag: &[u8]) -> Vec<TimedTag> {
+    if tag.is_empty() { Vec::new() } else { vec![TimedTag { samples: 0, tag: tag.to_vec() }] }
+}
+
 fn wrap(audio: &Audio, sequence_number: u32, pts: u64, id3: Option<&[u8]>) -> Vec<u8> {
     let mut out = Vec::new();
-    let wrapped = transport_stream(&audio.format, sequence_number, pts, &audio.data, id3, &mut out);
+    let id3 = id3.map(at_start);
+    let wrapped =
+        transport_stream(&audio.format, sequence_number, pts, &audio.data, id3.as_deref(), &mut out);
     wrapped.expect("whole frames");
     out
 }
@@ -204,7 +211,38 @@ fn timed_id3_is_a_track_of_its_own() {
 }
 
 #[test]
-fn an_empty_tag_declares_the_track_and_sends_nothing() {
+fn tags_within_a_segment_come_before_the_audio_that_they_are_due_with() {
+    let audio = Audio::new(aac_format(), AdtsFrames::new(64, 44_100, 2).bytes(0..200));
+    let pts = WRAP - 20_000;
+    let runs = pes_packets(&packets(&wrap(&audio, 7, pts, None)), AUDIO);
+    let samples: Vec<u64> =
+        runs.iter().map(|pes| Audio::new(audio.format, pes.data.clone()).samples()).collect();
+    // With the first run, within the second, with the third and at the very end; one is longer than a packet.
+    let places = [0, samples[0] + 1024, samples[0] + samples[1], audio.samples()];
+    let tags: Vec<TimedTag> = places
+        .into_iter()
+        .zip(1..)
+        .map(|(samples, nth)| TimedTag { samples, tag: vec![nth; 100 * nth as usize] })
+        .collect();
+    let mut segment = Vec::new();
+    transport_stream(&audio.format, 7, pts, &audio.data, Some(&tags), &mut segment).unwrap();
+    assert_eq!(segment.len(), segment.capacity());
+    check(&audio, &segment, pts);
+    let packets = packets(&segment);
+    let found = pes_packets(&packets, ID3);
+    for (pes, timed) in found.iter().zip(&tags) {
+        let due = (pts + timed.samples * 90_000 / u64::from(audio.format.sample_rate_hz)) % WRAP;
+        assert_eq!((pes.stream_id, pes.pts, &pes.data), (0xBD, due, &timed.tag));
+    }
+    let starts: Vec<u16> =
+        packets[2..].iter().filter(|packet| packet.starts).map(|packet| packet.pid).collect();
+    let count = runs.len();
+    assert_eq!(starts[..6], [ID3, AUDIO, ID3, AUDIO, ID3, AUDIO]);
+    assert_eq!((&starts[count + 2..], starts.len()), (&[ID3, AUDIO][..], count + 4));
+}
+
+#[test]
+fn no_tags_declare_the_track_and_send_nothing() {
     let audio = Audio::new(aac_format(), adts(&[0xAA; 300], false));
     let (with, empty) = (wrap(&audio, 7, 0, Some(b"ID3")), wrap(&audio, 7, 0, Some(b"")));
     assert_eq!(with[..2 * 188], empty[..2 * 188]);
@@ -234,7 +272,9 @@ fn a_refusal_appends_nothing() {
     let frame = adts(b"audio", false);
     let check = |data: &[u8], id3: Option<&[u8]>, expected| {
         let mut out = b"before".to_vec();
-        assert_eq!(transport_stream(&aac_format(), 0, 0, data, id3, &mut out), Err(expected));
+        let id3 = id3.map(at_start);
+        let refused = transport_stream(&aac_format(), 0, 0, data, id3.as_deref(), &mut out);
+        assert_eq!(refused, Err(expected));
         assert_eq!(out, b"before");
     };
     check(b"", None, Error::Empty);
@@ -272,7 +312,7 @@ fn counters_go_on_from_segment_to_segment() {
         // A tag with some of them, of one packet and of more.
         let tags = [vec![b'x'; 20], Vec::new(), vec![b'x'; 500]];
         for (number, cut) in (u32::MAX - 2..=u32::MAX).chain(0..30).zip(audio.cuts(count)) {
-            let tag = &tags[number as usize % 3];
+            let tag = &at_start(&tags[number as usize % 3]);
             transport_stream(&audio.format, number, 0, cut.data, Some(tag), &mut stream).unwrap();
         }
         check_counters(&packets(&stream));
@@ -330,7 +370,7 @@ proptest! {
         for format in [Format { codec, profile, sample_rate_hz, channels, bitrate_kbps }, audio.format] {
             for data in [&data, &cut, &[&cut[..], &data].concat()] {
                 let mut out = Vec::new();
-                match transport_stream(&format, 1, pts, data, Some(data), &mut out) {
+                match transport_stream(&format, 1, pts, data, Some(&at_start(data)), &mut out) {
                     Ok(()) => check(&Audio::new(format, data.clone()), &out, pts),
                     Err(_) => prop_assert!(out.is_empty()),
                 }

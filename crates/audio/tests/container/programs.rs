@@ -8,7 +8,7 @@ use std::process::Command;
 use audio::Format;
 use audio::container::fmp4::{id3_event, init_segment, media_segment};
 use audio::container::mpegts::transport_stream;
-use audio::container::{id3_text_tag, id3_timestamp_tag};
+use audio::container::{TimedTag, id3_text_tag, id3_timestamp_tag};
 use testkit::process::Process;
 use testkit::programs::find;
 use testkit::wait::DEADLINE;
@@ -99,7 +99,7 @@ fn fmp4(audio: &Audio, base_samples: u64, count: usize) -> Vec<Vec<u8>> {
 }
 
 /// Segments of `count` frames each, the first of which is due at `base_pts`.
-fn ts(audio: &Audio, base_pts: u64, count: usize, id3: Option<&[u8]>) -> Vec<Vec<u8>> {
+fn ts(audio: &Audio, base_pts: u64, count: usize, id3: Option<&[TimedTag]>) -> Vec<Vec<u8>> {
     let segment = |(number, cut): (u32, Cut<'_>)| {
         let mut out = Vec::new();
         let pts = base_pts + ticks(audio, cut.base_samples);
@@ -201,14 +201,16 @@ fn timed_id3_is_known_and_comes_with_the_audio() {
     const COMPLAINT: &str = "Unsupported codec with id 98313 for input stream 1\n";
     let audio = Audio::of_file(MPEG[1]);
     let tag = id3_text_tag(&TITLE);
-    let path = file("timed-id3.ts", &ts(&audio, 0, 20, Some(&tag)).concat());
+    // At the start of each segment, and at its sixteenth frame.
+    let tags = [0, 15 * 1_152].map(|samples| TimedTag { samples, tag: tag.clone() });
+    let path = file("timed-id3.ts", &ts(&audio, 0, 20, Some(&tags)).concat());
     let Some(streams) = probe(&path, "stream=codec_name", COMPLAINT) else { return };
     assert_eq!(streams[..2], ["mp3", "timed_id3"]);
     let packets = probe(&path, "packet=codec_type,pts", COMPLAINT).unwrap();
     let tags: Vec<&String> = packets.iter().filter(|packet| packet.starts_with("data")).collect();
     // 20 frames of 1,152 samples each.
-    assert_eq!(tags, ["data,0", "data,47020"]);
-    assert_eq!(packets.len(), audio.frames.len() + 2);
+    assert_eq!(tags, ["data,0", "data,35265", "data,47020", "data,82285"]);
+    assert_eq!(packets.len(), audio.frames.len() + 4);
 }
 
 /// Only the frames and what is decoded of them: ffmpeg's time stamps of short playlists are off, of its own ones too.

@@ -37,6 +37,30 @@ fn a_title_is_in_force_from_the_next_chunk_on() {
 }
 
 #[test]
+fn changes_between_two_places_are_the_latest_of_those_within() {
+    let (mut writer, log, _) = open(None);
+    for number in 0..5 {
+        writer.append(&chunk(number, 100));
+        writer.set_metadata(title(&number.to_string()), seconds(number as i64 + 1));
+    }
+    let at = |bytes| Position::FRESH.plus(bytes);
+    for (start, end, max, expected) in [
+        (0, 501, 9, &[100_u64, 200, 300, 400, 500][..]),
+        (0, 500, 9, &[100, 200, 300, 400]),
+        (100, 300, 9, &[200]),
+        (99, 301, 2, &[200, 300]),
+        (0, 501, 0, &[]),
+        (300, 100, 9, &[]),
+        (500, 900, 9, &[]),
+    ] {
+        let found = log.metadata_between(at(start), at(end), max);
+        let places: Vec<u64> = found.iter().map(|(position, _)| position.since(at(0))).collect();
+        assert_eq!(places, expected, "{start} to {end}, {max} at most");
+        assert!(found.iter().all(|(position, entry)| Arc::ptr_eq(entry, &log.metadata_at(*position))));
+    }
+}
+
+#[test]
 fn saying_the_same_again_is_no_change() {
     let (mut writer, log, _) = open(None);
     writer.set_metadata(title("same"), seconds(0));

@@ -1,16 +1,21 @@
-//! The programmes in a playlist, as date ranges.
+//! The programmes and the titles in a playlist, as date ranges.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use audio::Time;
-use wire::hls::daterange::{DateRange, write_date_range};
+use rewind::{Log, Position};
+use wire::hls::daterange::{DateRange, write_date_range, write_title_range};
 
 use crate::base::clock::timestamp;
 use crate::stream::programs::{Listed, Maker};
 
-/// Most date ranges of a playlist: the latest. Updates without the old part list all of them again, so they are to stay
-/// few: some 200 bytes each.
-const RANGES_MAX: usize = 32;
+/// Most programmes of a playlist, and most titles: the latest. Updates without the old part list all of them again, so
+/// they are to stay few: some 200 bytes each.
+pub const RANGES_MAX: usize = 32;
+/// Most titles of a playlist that shows much of the past and grows: those updates are two thousand bytes in all.
+pub const FEW_TITLES: usize = 2;
+/// Most characters of a title here; segments tell all of it.
+const TITLE_CHARS_MAX: usize = 200;
 
 /// The tags of the programmes that overlap the time from `start` to `end`.
 pub fn lines(listed: &Listed, start: Time, end: Time) -> String {
@@ -36,6 +41,35 @@ pub fn lines(listed: &Listed, start: Time, end: Time) -> String {
             program: &program.id,
         };
         write_date_range(&mut out, &range);
+    }
+    out
+}
+
+/// Place of the latest change of the title before `end`; 0 without any. What was on from the oldest audio on has not
+/// changed: it is no range, segments tell it.
+pub fn newest_title(log: &Log, end: Position) -> Position {
+    let oldest = log.span().map_or(end, |span| span.first);
+    log.metadata_between(oldest, end, 1).pop().map_or(Position(0), |(position, _)| position)
+}
+
+/// The tags of the titles that are heard from `start` on, up to that which begins at `newest`; the latest `max` changes
+/// count.
+pub fn title_lines(log: &Log, start: Position, newest: Position, max: usize) -> String {
+    let oldest = log.span().map_or(newest, |span| span.first);
+    let mut changes = log.metadata_between(oldest, newest.plus(1), max);
+    // Perhaps only the address is another one.
+    let title_before = |position: Position| log.metadata_at(Position(position.0 - 1)).metadata.title.clone();
+    changes.retain(|(position, entry)| title_before(*position) != entry.metadata.title);
+    let before = changes.partition_point(|(position, _)| *position <= start);
+    let mut out = String::new();
+    for nth in before.saturating_sub(1)..changes.len() {
+        let (position, entry) = &changes[nth];
+        let Some(time) = log.time_of(*position).filter(|_| !entry.metadata.title.is_empty()) else {
+            continue;
+        };
+        let end = changes.get(nth + 1).and_then(|(next, _)| log.time_of(*next)).map(timestamp);
+        let title: String = entry.metadata.title.chars().take(TITLE_CHARS_MAX).collect();
+        write_title_range(&mut out, &format!("title-at-{position}"), timestamp(time), end, &title);
     }
     out
 }

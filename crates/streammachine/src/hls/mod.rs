@@ -8,6 +8,7 @@
 //! ```
 
 pub mod answer;
+mod cues;
 mod dateranges;
 mod group;
 mod hold;

@@ -12,11 +12,12 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use parking_lot::Mutex;
-use rewind::{LATE_US, Segment, Span};
+use rewind::{LATE_US, Log, Position, Segment, Span};
 use wire::hls::{Container, HlsQuery, MediaHead, Report, SKIP_TARGETS, Shape, write_report};
 
 use crate::base::clock::{self, iso};
-use crate::hls::dateranges;
+use crate::hls::SHORT_WINDOW;
+use crate::hls::dateranges::{self, FEW_TITLES, RANGES_MAX};
 use crate::hls::lines::{Lines, map_uri};
 use crate::hls::parts::{self, Progress};
 use crate::stream::Stream;
@@ -82,6 +83,14 @@ pub struct Extras {
     pub reports: Vec<Report>,
 }
 
+/// What has a name in a stream.
+#[derive(Clone, Copy, Debug)]
+struct Named<'a> {
+    programs: &'a Listed,
+    /// Where its titles are; none if they are programmes.
+    titles: Option<&'a Log>,
+}
+
 /// The playlists of one stream.
 #[derive(Debug)]
 pub struct Playlists {
@@ -119,6 +128,8 @@ struct Text {
     reports: Vec<Report>,
     /// Version of the programmes.
     programs: u64,
+    /// The newest of the titles that are told.
+    newest_title: Position,
 }
 
 /// Which segments are shown.
@@ -173,11 +184,13 @@ impl Playlists {
         now: Time,
     ) -> Result<Arc<Playlist>, Missing> {
         let programs = stream.programs().list(now);
+        let titles = (!stream.config().programs_from_metadata).then(|| &**stream.log());
+        let named = Named { programs: &programs, titles };
         let mut state = self.state(query.container).lock();
         state.follow(stream);
         let selected = state.select(query, rule, now)?;
-        let text = state.key(&selected, query, extras, &programs);
-        Ok(state.text(text, &selected.range, stream.key(), &programs))
+        let text = state.key(&selected, query, extras, named);
+        Ok(state.text(text, &selected.range, stream.key(), named))
     }
 
     /// How far those in `container` are; none while there is no audio.
@@ -281,11 +294,13 @@ impl State {
     }
 
     /// What the text of `selected` depends on.
-    fn key(&self, selected: &Selected, query: &HlsQuery, extras: Extras, programs: &Listed) -> Text {
+    fn key(&self, selected: &Selected, query: &HlsQuery, extras: Extras, named: Named<'_>) -> Text {
         let (lines, range) = (&self.lines, &selected.range);
         let shown = (lines.get(range.start), lines.get(range.end - 1));
         let (Some(first), Some(last)) = shown else { unreachable!("a selection is never empty") };
         let growing_parts = lists_parts(query).then(|| lines.growing().map_or(0, parts::grown));
+        let growing = lines.growing().filter(|_| growing_parts.is_some_and(|parts| parts > 0));
+        let end = growing.unwrap_or(last).end;
         Text {
             first: first.seq.0,
             end: last.seq.0,
@@ -296,15 +311,16 @@ impl State {
             start_us: selected.start.map(|start| start.micros_since(first.time).max(0) as u64),
             growing_parts,
             reports: extras.reports,
-            programs: programs.version,
+            programs: named.programs.version,
+            newest_title: named.titles.map_or(Position(0), |log| dateranges::newest_title(log, end)),
         }
     }
 
-    fn text(&mut self, text: Text, range: &Range<usize>, key: &str, programs: &Listed) -> Arc<Playlist> {
+    fn text(&mut self, text: Text, range: &Range<usize>, key: &str, named: Named<'_>) -> Arc<Playlist> {
         if let Some(known) = self.texts.get(&text) {
             return Arc::clone(known);
         }
-        let playlist = Arc::new(self.render(&text, range, key, programs));
+        let playlist = Arc::new(self.render(&text, range, key, named));
         self.texts_bytes += playlist.text.len();
         if self.texts_bytes > TEXTS_BYTES_MAX {
             self.texts.clear();
@@ -315,7 +331,7 @@ impl State {
     }
 
     /// Writes a playlist of the stream `key`.
-    fn render(&self, text: &Text, range: &Range<usize>, key: &str, programs: &Listed) -> Playlist {
+    fn render(&self, text: &Text, range: &Range<usize>, key: &str, named: Named<'_>) -> Playlist {
         let lines = &self.lines;
         let (first, last) = (lines.get(range.start), lines.get(range.end - 1));
         let (Some(first), Some(last)) = (first, last) else { unreachable!("a selection is never empty") };
@@ -336,7 +352,12 @@ impl State {
             start_us: text.start_us,
         };
         let mut out = head.encode();
-        let ranges = dateranges::lines(programs, first.time, last.end_time);
+        let mut ranges = dateranges::lines(named.programs, first.time, last.end_time);
+        if let Some(log) = named.titles {
+            let is_long = last.end_time.micros_since(first.time) > SHORT_WINDOW.as_micros() as i64;
+            let max = if is_long && !text.is_closed { FEW_TITLES } else { RANGES_MAX };
+            ranges += &dateranges::title_lines(log, first.start, text.newest_title, max);
+        }
         out.push_str(&ranges);
         let shown = range.start + skipped..range.end;
         if let (Container::Fmp4, Some(next)) = (self.container, lines.get(shown.start))
@@ -394,7 +415,8 @@ fn header_value(text: &str) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use audio::{Chunk, Format};
-    use rewind::{Config, Log, SegmentSeq};
+    use rewind::{Config, SegmentSeq};
+    use wire::icy::Metadata;
 
     use super::*;
 
@@ -403,8 +425,11 @@ mod tests {
     const START: Time = Time(1_764_000_000_000_000);
     const DAY: Duration = Duration::from_secs(86_400);
 
+    /// A title every three minutes.
+    const TITLE_CHUNKS: i64 = 350;
+
     /// A day of chunks of 24 frames, just more than half a second each, in segments of `segment_s`.
-    fn a_day(segment_s: i64) -> State {
+    fn a_day(segment_s: i64) -> (State, Arc<Log>) {
         const CHUNK_US: i64 = 512_000;
         let config = Config {
             key: "test".to_owned(),
@@ -417,6 +442,10 @@ mod tests {
         let mut segment = -1;
         for number in 0..DAY.as_micros() as i64 / CHUNK_US {
             let now = number * CHUNK_US / 1_000_000 / segment_s;
+            if number % TITLE_CHUNKS == 0 {
+                let title = format!("A Singer - The Song of number {}", number / TITLE_CHUNKS);
+                writer.set_metadata(Metadata { title, url: String::new() }, START);
+            }
             writer.append(&Chunk {
                 format: AAC,
                 time: START.plus_micros(number * CHUNK_US),
@@ -432,40 +461,46 @@ mod tests {
         let mut lines = Lines::new(container);
         lines.follow(&log, "test", Some(SegmentSeq(0)).max(log.segments().map(|it| it.first)));
         let (texts, target) = (HashMap::new(), Duration::from_secs(segment_s as u64));
-        State { container, target, followed: None, lines, texts, texts_bytes: 0 }
+        (State { container, target, followed: None, lines, texts, texts_bytes: 0 }, log)
     }
 
-    fn get(state: &mut State, query: &str) -> Arc<Playlist> {
+    fn get((state, log): &mut (State, Arc<Log>), query: &str) -> Arc<Playlist> {
         let query = wire::path::Query::decode(query).unwrap();
         let query = HlsQuery::decode(&query, jiff::Timestamp::MAX, &jiff::tz::TimeZone::UTC).unwrap();
         let rule = Rule { target: state.target, window: None };
         let selected = state.select(&query, &rule, START).unwrap();
-        let (text, none) =
-            (state.key(&selected, &query, Extras::default(), &Listed::default()), Listed::default());
-        state.text(text, &selected.range, "test", &none)
+        let named = Named { programs: &Listed::default(), titles: Some(&**log) };
+        let text = state.key(&selected, &query, Extras::default(), named);
+        state.text(text, &selected.range, "test", named)
     }
 
     #[test]
     fn a_reload_of_a_day_is_small_without_its_old_part() {
         for (segment_s, plain_max) in [(2, 2_000), (4, 2_600), (10, 4_500)] {
-            let mut state = a_day(segment_s);
-            let delta = get(&mut state, "container=fmp4&_HLS_skip=YES");
-            let (plain, gzip) = (delta.text.len(), delta.gzip().len());
+            let mut day = a_day(segment_s);
+            let delta = get(&mut day, "container=fmp4&_HLS_skip=YES");
+            let text = std::str::from_utf8(&delta.text).unwrap();
+            let titles: Vec<&str> = text.lines().filter(|line| line.contains("DATERANGE")).collect();
+            let titles_bytes = titles.concat().len() + titles.len();
+            assert!(titles.len() == FEW_TITLES && titles_bytes < 400, "{titles:?}");
+            assert!(titles[1].ends_with("X-TITLE=\"A Singer - The Song of number 482\""), "{titles:?}");
+            let (plain, gzip) = (text.len() - titles_bytes, delta.gzip().len());
             assert!(plain < plain_max, "segments of {segment_s} s: {plain}");
             assert!(gzip < 700, "segments of {segment_s} s: {gzip}");
-            assert!(get(&mut state, "container=fmp4").text.len() > 80 * 86_400 / segment_s as usize);
+            assert!(get(&mut day, "container=fmp4").text.len() > 80 * 86_400 / segment_s as usize);
         }
     }
 
     #[test]
     fn texts_are_let_go_before_they_fill_the_memory() {
-        let mut state = a_day(10);
+        let mut day = a_day(10);
         for start in 0..40 {
             let start_s = START.0 / 1_000_000 + 10 * start;
-            get(&mut state, &format!("container=fmp4&start={start_s}"));
+            get(&mut day, &format!("container=fmp4&start={start_s}"));
+            let state = &day.0;
             let bytes: usize = state.texts.values().map(|playlist| playlist.text.len()).sum();
             assert!(bytes == state.texts_bytes && bytes <= TEXTS_BYTES_MAX, "{bytes}");
         }
-        assert!(state.texts.len() < 40);
+        assert!(day.0.texts.len() < 40);
     }
 }

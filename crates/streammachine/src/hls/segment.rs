@@ -1,14 +1,15 @@
-//! The body of a segment, or of a part of one. Packed audio is the time stamp that players want in front of it, and slices of the log; other
-//! containers are written anew for each answer.
+//! The body of a segment, or of a part of one. Packed audio is the time stamp that players want in front of it, slices of
+//! the log, and titles between them; other containers are written anew for each answer.
 
 use std::ops::Range;
 
-use audio::container::{fmp4, id3_text_tag, id3_timestamp_tag, mpegts};
-use audio::frames_in;
+use audio::container::{fmp4, id3_timestamp_tag, mpegts};
+use audio::{Codec, frames_in};
 use bytes::Bytes;
 use rewind::{Log, Segment};
 use wire::hls::Container;
 
+use crate::hls::cues::{self, Cue};
 use crate::hls::parts;
 
 /// A segment's body.
@@ -20,32 +21,32 @@ pub struct SegmentBody {
 impl SegmentBody {
     /// The body of `segment` in `container`; none if some of its audio is gone, or does not fit into that.
     pub fn read(log: &Log, segment: &Segment, container: Container) -> Option<Self> {
+        // Titles first: they are those of the audio, if that is still there when it is read.
+        let cues = cues::of(log, segment);
         let mut cursor = log.cursor(segment.start).cursor;
-        let audio: Vec<Bytes> =
-            std::iter::from_fn(|| cursor.next(log, segment.end)).map(|run| run.data).collect();
-        let audio_bytes: usize = audio.iter().map(Bytes::len).sum();
+        let ends = cues.iter().skip(1).map(|cue| cue.position).chain([segment.end]);
+        let stretches: Vec<Vec<Bytes>> = ends
+            .map(|end| std::iter::from_fn(|| cursor.next(log, end)).map(|run| run.data).collect())
+            .collect();
+        let audio_bytes: usize = stretches.iter().flatten().map(Bytes::len).sum();
         if audio_bytes as u64 != segment.bytes {
             return None;
         }
         if container == Container::Packed {
-            let title = &log.metadata_at(segment.start).metadata.title;
-            let texts: &[(&str, &str)] = if title.is_empty() { &[] } else { &[("TIT2", title)] };
-            let mut pieces = vec![Bytes::from(id3_timestamp_tag(segment.pts, texts))];
-            pieces.extend(audio);
-            return Some(SegmentBody { pieces });
+            return Some(SegmentBody { pieces: packed(segment, &cues, stretches) });
         }
-        let tag = title_tag(log, segment);
-        wrap(segment, container, &audio.concat(), &tag).map(|body| SegmentBody { pieces: vec![body.into()] })
+        let body = wrap(segment, container, &stretches.concat().concat(), &cues, 0)?;
+        Some(SegmentBody { pieces: vec![body.into()] })
     }
 
     /// The body of number `part` of `segment`, in fragmented MP4; none if some of its audio is gone, or does not fit into
-    /// that. The first one has what the segment has before its audio.
+    /// that. The title at the start of the segment goes with the first one, each later one with the part that has its frame.
     pub fn read_part(log: &Log, segment: &Segment, part: u64) -> Option<Self> {
         let samples = parts::samples(segment, part);
+        let mut cues = cues::of(log, segment);
+        cues.retain(|cue| samples.contains(&cue.samples));
         let audio = read_samples(log, segment, &samples)?;
-        let start = Segment { samples_before: segment.samples_before + samples.start, ..*segment };
-        let tag = if part == 0 { title_tag(log, segment) } else { Vec::new() };
-        let body = wrap(&start, Container::Fmp4, &audio, &tag)?;
+        let body = wrap(segment, Container::Fmp4, &audio, &cues, samples.start)?;
         Some(SegmentBody { pieces: vec![body.into()] })
     }
 
@@ -70,10 +71,22 @@ impl SegmentBody {
     }
 }
 
-/// The title at the start of `segment`, as a tag; empty where there is none.
-fn title_tag(log: &Log, segment: &Segment) -> Vec<u8> {
-    let title = &log.metadata_at(segment.start).metadata.title;
-    if title.is_empty() { Vec::new() } else { id3_text_tag(&[("TIT2", title)]) }
+/// Packed audio: a tag with the time stamp and the first of the `cues`, and with AAC a tag between frames for each of the
+/// others. Those have no time stamp: hls.js dates them by the frames before.
+///
+/// Not with MP3: ffmpeg, and so mpv, takes such a tag for the start of the next frame, and that is not heard. Date ranges
+/// tell the change there.
+fn packed(segment: &Segment, cues: &[Cue], stretches: Vec<Vec<Bytes>>) -> Vec<Bytes> {
+    let mut pieces = Vec::new();
+    for (cue, stretch) in cues.iter().zip(stretches) {
+        if pieces.is_empty() {
+            pieces.push(id3_timestamp_tag(segment.pts, &cue.texts()).into());
+        } else if segment.format.codec == Codec::Aac {
+            pieces.extend(cue.timed_tag(0).map(|timed| Bytes::from(timed.tag)));
+        }
+        pieces.extend(stretch);
+    }
+    pieces
 }
 
 /// The frames of `segment` that start within `wanted`, which counts its samples; none if not all are there.
@@ -103,22 +116,26 @@ fn read_samples(log: &Log, segment: &Segment, wanted: &Range<u64>) -> Option<Vec
     (found == wanted.end - wanted.start).then_some(audio)
 }
 
-/// `audio` in `container`, with an ID3 `tag` if it is not empty.
-fn wrap(segment: &Segment, container: Container, audio: &[u8], tag: &[u8]) -> Option<Vec<u8>> {
+/// `audio` in `container`, of `segment` from sample number `first` on, with ID3 tags of the `cues` in it.
+fn wrap(segment: &Segment, container: Container, audio: &[u8], cues: &[Cue], first: u64) -> Option<Vec<u8>> {
     // Players compare numbers with those next to them only.
     let number = segment.seq.0 as u32;
     let format = &segment.format;
+    let mut out = Vec::new();
     if container == Container::Ts {
-        let mut out = Vec::new();
-        mpegts::transport_stream(format, number, segment.pts, audio, Some(tag), &mut out).ok()?;
+        let tags: Vec<_> = cues.iter().filter_map(|cue| cue.timed_tag(first)).collect();
+        mpegts::transport_stream(format, number, segment.pts, audio, Some(&tags), &mut out).ok()?;
         return Some(out);
     }
-    let media = fmp4::media_segment(format, number, segment.samples_before, audio).ok()?;
-    if tag.is_empty() {
-        return Some(media);
+    let start = segment.samples_before + first;
+    for cue in cues {
+        if let Some(timed) = cue.timed_tag(first) {
+            // No two changes have the same place, and those that are a turn of 32 bits apart are days apart.
+            let id = cue.position.0 as u32;
+            out.extend(fmp4::id3_event(format, start + timed.samples, id, &timed.tag));
+        }
     }
-    let mut out = fmp4::id3_event(format, segment.samples_before, number, tag);
-    out.extend(media);
+    out.extend(fmp4::media_segment(format, number, start, audio).ok()?);
     Some(out)
 }
 

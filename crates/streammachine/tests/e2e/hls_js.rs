@@ -4,12 +4,14 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+use testkit::audio::{Codec, Frames};
 use testkit::source::{PacedSource, SourceOptions};
 
 use crate::browsers::chromium;
-use crate::harness::{Host, PASSWORD, connect, on_air, page, wait_for_buffer};
+use crate::harness::{Host, PASSWORD, connect, frames, on_air, page, wait_for_buffer};
+use crate::hls_titles;
 use crate::playlists::Media;
 use crate::programs::aac_frames;
 
@@ -19,12 +21,12 @@ const HLS_JS: &str = "../../target/tools/hls-1.7.4.min.js";
 const PAGE: &str = r#"<!doctype html>
 <script src="hls.js"></script>
 <script>
-  const play = ([wanted, target]) => new Promise((done) => {
+  const play = ([wanted, target, titles]) => new Promise((done) => {
     const audio = new Audio();
     const hls = new Hls();
     const end = (said) => { done(`${said} ${target}`); audio.ontimeupdate = audio.onended = null; hls.destroy(); };
     hls.on(Hls.Events.ERROR, (_, error) => { if (error.fatal) end(`failed: ${error.details}`); });
-    hls.on(Hls.Events.MANIFEST_PARSED, () => audio.play());
+    hls.on(Hls.Events.MANIFEST_PARSED, () => { if (wanted !== "titles") audio.play(); });
     let from = null;
     const gone = () => audio.currentTime - from;
     const steps = {
@@ -36,12 +38,34 @@ const PAGE: &str = r#"<!doctype html>
       },
       // All of it: the last seconds are heard, the rest is skipped.
       closed: () => { if (gone() > 1 && audio.currentTime < 17) audio.currentTime = audio.duration - 2; },
+      // All of it is loaded without being played.
+      titles: () => {},
       // Two seconds heard less than three seconds after they were on air.
       near: () => {
         const behind = (Date.now() - hls.playingDate) / 1000;
         if (gone() > 2 && behind < 3) end("near");
       },
     };
+    // Titles and when they are due: by tags of ID3 as they are found, and by date ranges.
+    const tags = [], text = new TextDecoder();
+    hls.on(Hls.Events.FRAG_PARSING_METADATA, (_, { samples }) => {
+      for (const { data, pts } of samples) {
+        // Those of segments without a title hold a time stamp only.
+        const tag = text.decode(data);
+        if (tag.includes("TIT2")) tags.push([tag, pts]);
+      }
+    });
+    hls.on(Hls.Events.BUFFER_EOS, () => {
+      if (wanted !== "titles") return;
+      const known = Object.values(hls.latestLevelDetails.dateRanges);
+      const ranges = known.map((range) => [range.attr["X-TITLE"], range.startTime]);
+      const is = (title, at) => ([found, time]) => found.includes(title) && Math.abs(time - at) < 0.0265;
+      const all = titles.tags.every(([title, at]) => tags.some(is(title, at)))
+        && titles.ranges.every(([title, at]) => ranges.some(is(title, at)));
+      const count = [tags.length, ranges.length, titles.tags.length, titles.ranges.length];
+      const fits = all && count[0] === count[2] && count[1] === count[3];
+      end(fits ? "titles" : `failed: ${JSON.stringify([count, tags, ranges, titles])}`);
+    });
     audio.ontimeupdate = () => { from ??= audio.currentTime; steps[wanted](); };
     audio.onended = () => end(audio.duration > 21.9 && audio.duration < 22.3 ? "closed" : `failed: ${audio.duration} s`);
     audio.onerror = () => end(`failed: ${audio.error.message}`);
@@ -65,6 +89,13 @@ fn hls_js() -> Option<PathBuf> {
 /// Plays `cases`, each what is wanted and of which address.
 #[track_caller]
 fn run(host: &Host, cases: &[(&str, String)]) {
+    let cases: Vec<_> = cases.iter().map(|(wanted, target)| (*wanted, target.clone(), Value::Null)).collect();
+    run_with(host, &cases);
+}
+
+/// The same with the titles that are to be found.
+#[track_caller]
+fn run_with(host: &Host, cases: &[(&str, String, Value)]) {
     let Some(player) = hls_js() else { return };
     let directory = TempDir::new().expect("a directory");
     fs::copy(player, directory.path().join("hls.js")).expect("a new directory takes a file");
@@ -73,7 +104,7 @@ fn run(host: &Host, cases: &[(&str, String)]) {
     let file = directory.path().join("page.html");
     fs::write(&file, html).expect("a new directory takes a file");
     let expected: Vec<String> =
-        cases.iter().map(|(wanted, target)| format!("\"{wanted} {target}\"")).collect();
+        cases.iter().map(|(wanted, target, _)| format!("\"{wanted} {target}\"")).collect();
     let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
     chromium(&directory, &[], &format!("file://{}", file.display()), &expected);
 }
@@ -122,4 +153,49 @@ fn it_plays_a_closed_window_to_its_end() {
     let cases =
         [closed(&host, "test", ""), closed(&host, "aac", ""), closed(&host, "aac", "&container=fmp4")];
     run(&host, &cases);
+}
+
+/// The last segments of `key` as a closed window, with the titles in it: those that tags tell, at the start of each segment
+/// and within, by what packed AAC has; those within by date ranges.
+#[track_caller]
+fn titles<C: Codec + Clone>(host: &Host, key: &str, frames: &Frames<C>, samples: f64) -> (String, Value) {
+    let segments = Media::parse(&page(host, &format!("/{key}.m3u8")).1).segments;
+    let middle_ms = |nth: usize| (segments[nth].date_us + segments[nth].length_us / 2) / 1000;
+    let (first, last) = (segments.len() - 8, segments.len() - 1);
+    let target = format!("/{key}.m3u8?start={}&end={}", middle_ms(first), middle_ms(last));
+    let (mut at_us, mut tags) = (0, Vec::new());
+    for segment in &segments[first..] {
+        for told in hls_titles::titles(host, &segment.uri, frames) {
+            tags.push(json!([told.title, at_us as f64 / 1e6 + told.frames as f64 * samples / 44_100.0]));
+        }
+        at_us += segment.length_us;
+    }
+    let start_us = segments[first].date_us;
+    let ranges = hls_titles::ranges(&page(host, &target).1);
+    let ranges = ranges.into_iter().map(|(title, date)| {
+        let date: jiff::Timestamp = date.parse().expect("a date");
+        json!([title, (date.as_microsecond() - start_us) as f64 / 1e6])
+    });
+    let ranges: Vec<Value> = ranges.collect();
+    (target, json!({"tags": tags, "ranges": ranges}))
+}
+
+#[test]
+fn it_finds_each_title_at_the_time_of_its_frame() {
+    let host = hls_titles::server(json!({}));
+    let changes = hls_titles::TITLES.map(|title| (title, ""));
+    hls_titles::play(&host, "aac", aac_frames(), &changes);
+    hls_titles::play(&host, "test", frames(), &changes);
+    let (aac, in_aac) = titles(&host, "aac", &aac_frames(), 1024.0);
+    let (mp3, in_mp3) = titles(&host, "test", &frames(), 1152.0);
+    assert_eq!(in_aac["ranges"].as_array().map(Vec::len), Some(4));
+    run_with(
+        &host,
+        &[
+            ("titles", aac.clone(), in_aac.clone()),
+            ("titles", format!("{aac}&container=fmp4"), in_aac.clone()),
+            ("titles", format!("{aac}&container=ts"), in_aac),
+            ("titles", mp3, in_mp3),
+        ],
+    );
 }

@@ -20,6 +20,7 @@ mod hls;
 mod hls_js;
 mod hls_parts;
 mod hls_players;
+mod hls_titles;
 mod icecast;
 mod import;
 mod keeping;
