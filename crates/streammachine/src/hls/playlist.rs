@@ -447,7 +447,7 @@ mod tests {
 
     #[test]
     fn a_reload_of_a_day_is_small_without_its_old_part() {
-        for (segment_s, plain_max) in [(2, 2_000), (4, 2_600), (10, 4_500)] {
+        for (segment_s, plain_max) in [(2, 2_300), (4, 3_500), (10, 7_500)] {
             let mut state = a_day(segment_s);
             let delta = get(&mut state, "container=fmp4&_HLS_skip=YES");
             let (plain, gzip) = (delta.text.len(), delta.gzip().len());
