@@ -19,6 +19,7 @@ use wire::path::{Query, encode_target};
 use wire::range::{self, RangeAnswer};
 
 use crate::base::clock::{self, Clock};
+use crate::hls::coding::Coding;
 use crate::hls::hold::{self, Reload};
 use crate::hls::lines::extension;
 use crate::hls::playlist::{Extras, Playlist, lists_parts};
@@ -208,9 +209,8 @@ fn playlist_response(
         (false, Reload::There) => 6 * target.as_secs().max(1),
         (false, _) => freshness.as_secs().max(1),
     };
-    let accepted = asked.header(header::ACCEPT_ENCODING).unwrap_or_default();
-    let gzip = accepts_gzip(accepted);
-    let etag = if gzip { &playlist.gzip_etag } else { &playlist.etag };
+    let coding = Coding::choose(asked.header(header::ACCEPT_ENCODING).unwrap_or_default());
+    let etag = playlist.text.etag(coding);
     let mut headers = HeaderMap::with_capacity(16);
     if let Ok(value) = HeaderValue::from_str(&format!("public, max-age={max_age}")) {
         headers.insert(header::CACHE_CONTROL, value);
@@ -223,20 +223,10 @@ fn playlist_response(
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PLAYLIST_TYPE));
     headers.insert(header::HeaderName::from_static("x-content-start"), playlist.start.clone());
-    if gzip {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    if let Some(name) = coding.name() {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
     }
-    let body = if gzip { playlist.gzip().clone() } else { playlist.text.clone() };
-    (headers, body).into_response()
-}
-
-/// True if `Accept-Encoding` has gzip, not with a weight of 0.
-fn accepts_gzip(accepted: &str) -> bool {
-    accepted.split(',').any(|coding| {
-        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-        let is_refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0));
-        name.trim().eq_ignore_ascii_case("gzip") && !is_refused
-    })
+    (headers, playlist.text.body(coding).clone()).into_response()
 }
 
 fn group(context: &Context<'_>, asked: &Asked<'_>, name: &str, query: &HlsQuery) -> Option<Response> {
@@ -379,26 +369,5 @@ fn initialisation(init: &Init) -> Response {
             (headers, body).into_response()
         }
         Err(error) => (StatusCode::NOT_FOUND, format!("{error}\n")).into_response(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn gzip_is_taken_where_it_is_wanted() {
-        for (accepted, wanted) in [
-            ("gzip", true),
-            ("deflate, gzip", true),
-            ("br;q=1.0, GZIP;q=0.5", true),
-            ("gzip, identity;q=1, *;q=0", true),
-            ("gzip;q=0", false),
-            ("gzip;q=0.000", false),
-            ("identity", false),
-            ("", false),
-        ] {
-            assert_eq!(accepts_gzip(accepted), wanted, "{accepted}");
-        }
     }
 }

@@ -8,6 +8,7 @@
 //! ```
 
 pub mod answer;
+mod coding;
 mod dateranges;
 mod group;
 mod hold;
