@@ -100,14 +100,14 @@ pub async fn answer(context: &Context<'_>, asked: &Asked<'_>) -> Option<Response
         }
         HlsPath::Segment { key, seq, extension } => {
             let stream = context.streams.find(&key)?;
-            Some(segment(asked, &stream, SegmentSeq(seq), &extension, context.clock))
+            Some(segment(context, asked, &stream, SegmentSeq(seq), &extension))
         }
         HlsPath::Part { key, seq, part } => {
             let stream = context.streams.find(&key)?;
             let found = hold::part(context.hls, &stream, SegmentSeq(seq), part).await;
             let read = |segment: &Segment| SegmentBody::read_part(stream.log(), segment, part);
             let body = found.map(|segment| (segment, read));
-            Some(audio(asked, &stream, body, &format!("{part}.m4s"), context.clock))
+            Some(audio(context, asked, &stream, body, &format!("{part}.m4s")))
         }
     }
 }
@@ -271,14 +271,20 @@ fn reports(context: &Context<'_>, stream: &Stream) -> Vec<Report> {
     reports
 }
 
-fn segment(asked: &Asked<'_>, stream: &Stream, seq: SegmentSeq, ending: &str, clock: &Clock) -> Response {
+fn segment(
+    context: &Context<'_>,
+    asked: &Asked<'_>,
+    stream: &Stream,
+    seq: SegmentSeq,
+    ending: &str,
+) -> Response {
     let log = stream.log();
     let found = log.segment(seq).and_then(|segment| {
         let all = [Container::Packed, Container::Fmp4, Container::Ts];
         let container = all.into_iter().find(|it| extension(*it, segment.format.codec) == ending)?;
         Some((segment, move |segment: &Segment| SegmentBody::read(log, segment, container)))
     });
-    audio(asked, stream, found, ending, clock)
+    audio(context, asked, stream, found, ending)
 }
 
 /// How much longer `segment` is kept, in seconds: until it is too old, or there is too much behind it.
@@ -296,11 +302,11 @@ fn life_s(stream: &Stream, segment: &Segment, clock: &Clock) -> u64 {
 
 /// Audio of the segment that was `found`, with what reads its body, under an address that ends in `ending`.
 fn audio(
+    context: &Context<'_>,
     asked: &Asked<'_>,
     stream: &Stream,
     found: Option<(Segment, impl FnOnce(&Segment) -> Option<SegmentBody>)>,
     ending: &str,
-    clock: &Clock,
 ) -> Response {
     // One that is still to come must be seen when it is there.
     let missing = || {
@@ -309,7 +315,7 @@ fn audio(
     };
     let Some((segment, read)) = found else { return missing() };
     let etag = format!("\"{:x}-{}-{ending}\"", segment.start.0, segment.seq);
-    let left = life_s(stream, &segment, clock);
+    let left = life_s(stream, &segment, context.clock);
     let mut headers = HeaderMap::new();
     let mut put = |name: header::HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -322,7 +328,10 @@ fn audio(
     if asked.has_etag(&etag) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    let Some(body) = read(&segment) else { return missing() };
+    let is_packed = ending == extension(Container::Packed, segment.format.codec);
+    let body =
+        if is_packed { read(&segment) } else { context.hls.bodies(stream).get(&etag, || read(&segment)) };
+    let Some(body) = body else { return missing() };
     let length = body.len();
     put(header::CONTENT_TYPE, media_type(ending));
     let is_same = asked.header(header::IF_RANGE).is_none_or(|same| same == etag);

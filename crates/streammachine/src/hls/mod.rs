@@ -1,5 +1,5 @@
 //! HTTP Live Streaming: the rewind buffer as playlists and segments, for players that fetch. Nothing is kept beside the
-//! log but finished texts.
+//! log but finished texts, and the latest bodies in other containers.
 //!
 //! ```text
 //!   log ─▶ lines (once per segment) ─▶ playlist (once per version) ─▶ answer
@@ -8,6 +8,7 @@
 //! ```
 
 pub mod answer;
+mod bodies;
 mod coding;
 mod dateranges;
 mod group;
@@ -28,6 +29,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::stream::Stream;
+use bodies::Bodies;
 use playlist::{Playlists, Rule};
 
 /// What a player that is not given the whole playlist is shown.
@@ -52,6 +54,7 @@ pub struct HlsConfig {
 pub struct Hls {
     config: HlsConfig,
     playlists: Mutex<HashMap<Uuid, Arc<Playlists>>>,
+    bodies: Mutex<HashMap<Uuid, Arc<Bodies>>>,
     /// Requests that may wait for a segment or a part at once.
     held: Semaphore,
 }
@@ -59,7 +62,7 @@ pub struct Hls {
 impl Hls {
     /// Playlists as `config` says.
     pub fn new(config: HlsConfig) -> Self {
-        Hls { config, playlists: Mutex::default(), held: Semaphore::new(HELD_MAX) }
+        Hls { config, playlists: Mutex::default(), bodies: Mutex::default(), held: Semaphore::new(HELD_MAX) }
     }
 
     fn depends_on_agent(&self) -> bool {
@@ -73,6 +76,10 @@ impl Hls {
                 .entry(stream.id())
                 .or_insert_with(|| Arc::new(Playlists::new(self.config.segment))),
         )
+    }
+
+    fn bodies(&self, stream: &Stream) -> Arc<Bodies> {
+        Arc::clone(self.bodies.lock().entry(stream.id()).or_default())
     }
 
     fn rule(&self, agent: &str) -> Rule {
