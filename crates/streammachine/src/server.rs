@@ -71,6 +71,11 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         settings.limits.listeners_max.map_or(budget.listeners_max, |max| max.min(budget.listeners_max));
     let audience = Audience::new(listeners_max);
     let roster = Roster::new(clock);
+    let hls = Arc::new(Hls::new(HlsConfig {
+        segment: settings.segment_duration,
+        window: settings.hls_window,
+        full_index: settings.hls_full_index.clone(),
+    }));
     let admin = Arc::new(Admin {
         streams: Arc::clone(&streams),
         mounts: Arc::clone(&mounts),
@@ -81,6 +86,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         behind_proxy: settings.behind_proxy,
         audience: Arc::clone(&audience),
         roster: Arc::clone(&roster),
+        hls: Arc::clone(&hls),
         delivery: Arc::clone(&delivery),
         throttle: Arc::default(),
         followers: Semaphore::new(lines::FOLLOWERS_MAX),
@@ -99,11 +105,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         cors: settings.cors.clone(),
         ua_skip: settings.ua_skip.clone(),
         behind_proxy: settings.behind_proxy,
-        hls: Hls::new(HlsConfig {
-            segment: settings.segment_duration,
-            window: settings.hls_window,
-            full_index: settings.hls_full_index.clone(),
-        }),
+        hls,
         zone: settings.timezone.clone(),
         tick: settings.chunk_duration,
         heads_max: budget.heads_max,

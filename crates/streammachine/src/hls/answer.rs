@@ -24,11 +24,15 @@ use crate::hls::hold::{self, Reload};
 use crate::hls::lines::extension;
 use crate::hls::playlist::{Extras, Playlist, lists_parts};
 use crate::hls::segment::SegmentBody;
+use crate::hls::sessions::Player;
 use crate::hls::{Hls, group, parts, program};
+use crate::listener::roster::Who;
 use crate::stream::Stream;
 use crate::stream::registry::Registry;
 
 const NO_MP3_IN_FMP4: &str = "no player takes MP3 in fragmented MP4; use container=ts or none\n";
+/// Players of Apple's name their session in every request.
+const SESSION_HEADER: &str = "x-playback-session-id";
 const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 /// Playlists that do not change any more may be kept so long: their segments are evicted some day.
 const CLOSED_MAX_AGE_S: u64 = 60;
@@ -57,6 +61,8 @@ pub struct Asked<'a> {
     pub method: &'a Method,
     /// Headers.
     pub headers: &'a HeaderMap,
+    /// Who asks.
+    pub who: Who<'a>,
 }
 
 impl Asked<'_> {
@@ -65,8 +71,13 @@ impl Asked<'_> {
     }
 
     /// What the player is: what it says in its address counts more, since pages cannot set the header.
-    fn agent<'a>(&'a self, query: &'a HlsQuery) -> &'a str {
-        query.ua.as_deref().or_else(|| self.header(header::USER_AGENT)).unwrap_or_default()
+    fn agent(&self) -> &str {
+        self.query.get("ua").or(self.who.agent).unwrap_or_default()
+    }
+
+    fn player(&self) -> Player<'_> {
+        let session = self.header(SESSION_HEADER).or_else(|| self.query.get("session_id"));
+        Player { ip: self.who.ip, agent: self.agent(), session }
     }
 
     fn has_etag(&self, etag: &str) -> bool {
@@ -82,34 +93,44 @@ pub async fn answer(context: &Context<'_>, asked: &Asked<'_>) -> Option<Response
     if let Some(response) = program::redirect(context, asked, &path) {
         return Some(response);
     }
-    match path {
+    let (stream, response) = match path {
         HlsPath::Media(key) => {
             let stream = context.streams.find(&key)?;
-            Some(match decode(context, asked, Some(&stream)) {
+            let response = match decode(context, asked, Some(&stream)) {
                 Ok(query) => media(context, asked, &stream, &query).await,
                 Err(response) => *response,
-            })
+            };
+            (stream, response)
         }
-        HlsPath::Group(name) => Some(match decode(context, asked, None) {
-            Ok(query) => group(context, asked, &name, &query)?,
-            Err(response) => *response,
-        }),
+        HlsPath::Group(name) => {
+            return Some(match decode(context, asked, None) {
+                Ok(query) => group(context, asked, &name, &query)?,
+                Err(response) => *response,
+            });
+        }
         HlsPath::Init { key, init } => {
             context.streams.find(&key)?;
-            Some(initialisation(&init))
+            return Some(initialisation(&init));
         }
         HlsPath::Segment { key, seq, extension } => {
             let stream = context.streams.find(&key)?;
-            Some(segment(context, asked, &stream, SegmentSeq(seq), &extension))
+            let response = segment(context, asked, &stream, SegmentSeq(seq), &extension);
+            (stream, response)
         }
         HlsPath::Part { key, seq, part } => {
             let stream = context.streams.find(&key)?;
             let found = hold::part(context.hls, &stream, SegmentSeq(seq), part).await;
             let read = |segment: &Segment| SegmentBody::read_part(stream.log(), segment, part);
             let body = found.map(|segment| (segment, read));
-            Some(audio(context, asked, &stream, body, &format!("{part}.m4s")))
+            let response = audio(context, asked, &stream, body, &format!("{part}.m4s"));
+            (stream, response)
         }
+    };
+    let is_fetched = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
+    if is_fetched && *asked.method == Method::GET {
+        context.hls.of(&stream).sessions.note(&asked.player(), context.clock.mono());
     }
+    Some(response)
 }
 
 /// Reads the query; an error or a redirect where it cannot be answered as it is.
@@ -157,7 +178,7 @@ async fn media(context: &Context<'_>, asked: &Asked<'_>, stream: &Arc<Stream>, q
     if query.container == Container::Fmp4 && is_mp3 {
         return (StatusCode::BAD_REQUEST, NO_MP3_IN_FMP4).into_response();
     }
-    let rule = context.hls.rule(asked.agent(query));
+    let rule = context.hls.rule(asked.agent());
     let now = context.clock.now().wall;
     // What does not grow with the stream, or not any more, is not waited for.
     let grows = match query.shape {
@@ -177,7 +198,7 @@ async fn media(context: &Context<'_>, asked: &Asked<'_>, stream: &Arc<Stream>, q
     let reports = if lists_parts(query) { reports(context, stream) } else { Vec::new() };
     // It may have waited.
     let now = context.clock.now().wall;
-    match context.hls.playlists(stream).get(stream, query, &rule, Extras { reports }, now) {
+    match context.hls.of(stream).playlists.get(stream, query, &rule, Extras { reports }, now) {
         Ok(playlist) => {
             // What is shown depends on the player only if it says so in its header.
             let varies = context.hls.depends_on_agent() && query.ua.is_none();
@@ -238,7 +259,7 @@ fn group(context: &Context<'_>, asked: &Asked<'_>, name: &str, query: &HlsQuery)
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     // A player that names its session in a header does so in every request.
-    if asked.header("x-playback-session-id").is_none() {
+    if asked.header(SESSION_HEADER).is_none() {
         let session = query.session_id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
         pairs.push(("session_id".to_owned(), session));
     }
@@ -247,7 +268,7 @@ fn group(context: &Context<'_>, asked: &Asked<'_>, name: &str, query: &HlsQuery)
     if members.is_empty() {
         return None;
     }
-    let variants = group::variants(context.hls, &members, query.container, asked.agent(query), &pairs);
+    let variants = group::variants(context.hls, &members, query.container, asked.agent(), &pairs);
     if variants.is_empty() {
         return Some((StatusCode::BAD_REQUEST, NO_MP3_IN_FMP4).into_response());
     }
@@ -263,7 +284,8 @@ fn reports(context: &Context<'_>, stream: &Stream) -> Vec<Report> {
     let others = others.iter().filter(|other| other.id() != stream.id());
     let mut reports: Vec<Report> = others
         .filter_map(|other| {
-            let (segment, part) = context.hls.playlists(other).progress(other, Container::Fmp4)?.newest()?;
+            let (segment, part) =
+                context.hls.of(other).playlists.progress(other, Container::Fmp4)?.newest()?;
             Some(Report { uri: format!("/{}.m3u8", other.key()), segment, part })
         })
         .collect();
@@ -330,7 +352,7 @@ fn audio(
     }
     let is_packed = ending == extension(Container::Packed, segment.format.codec);
     let body =
-        if is_packed { read(&segment) } else { context.hls.bodies(stream).get(&etag, || read(&segment)) };
+        if is_packed { read(&segment) } else { context.hls.of(stream).bodies.get(&etag, || read(&segment)) };
     let Some(body) = body else { return missing() };
     let length = body.len();
     put(header::CONTENT_TYPE, media_type(ending));

@@ -15,6 +15,7 @@ mod faces;
 mod faults;
 mod harness;
 mod hls;
+mod hls_answers;
 mod hls_js;
 mod hls_parts;
 mod hls_players;
