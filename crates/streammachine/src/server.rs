@@ -134,6 +134,8 @@ fn build(
     let audience = Audience::new(budget.listeners_max);
     audience.set_limit(settings.limits.listeners_max);
     let roster = Roster::new(clock);
+    let gate = Arc::new(Gate::default());
+    let hls = Arc::new(Hls::new(reload.live.hls.clone(), Arc::clone(&gate)));
     let admin = Arc::new(Admin {
         streams: Arc::clone(streams),
         mounts: Arc::clone(mounts),
@@ -145,11 +147,11 @@ fn build(
         behind_proxy: settings.behind_proxy,
         audience: Arc::clone(&audience),
         roster: Arc::clone(&roster),
+        hls: Arc::clone(&hls),
         delivery: Arc::clone(&delivery),
         throttle: Arc::default(),
         followers: Semaphore::new(lines::FOLLOWERS_MAX),
     });
-    let gate = Arc::new(Gate::default());
     let listeners_port = ports.address(Role::Listeners).context("port")?.port();
     let door = make_door(&admin, budget.heads_max, listeners_port, Arc::clone(&gate));
     let app = Arc::new(App {
@@ -165,7 +167,7 @@ fn build(
         cors: reload.live.cors.clone(),
         ua_skip: reload.live.ua_skip.clone(),
         behind_proxy: settings.behind_proxy,
-        hls: Hls::new(reload.live.hls.clone(), Arc::clone(&gate)),
+        hls,
         zone: settings.timezone.clone(),
         tick: settings.chunk_duration,
         heads_max: budget.heads_max,

@@ -21,6 +21,7 @@ use crate::admin::reload::Reload;
 use crate::base::clock::Clock;
 use crate::base::live::Live;
 use crate::base::throttle::Throttle;
+use crate::hls::Hls;
 use crate::listener::Audience;
 use crate::listener::delivery::Delivery;
 use crate::listener::roster::Roster;
@@ -49,6 +50,8 @@ pub struct Admin {
     pub audience: Arc<Audience>,
     /// Who is listening.
     pub roster: Arc<Roster>,
+    /// Who listens by HTTP Live Streaming.
+    pub hls: Arc<Hls>,
     /// Closes and moves listeners.
     pub delivery: Arc<Delivery>,
     /// Wrong passwords, those of sources among them.

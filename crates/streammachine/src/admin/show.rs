@@ -20,6 +20,7 @@ pub fn stream(admin: &Admin, stream: &Stream) -> Value {
         "source": mount(stream.mount()),
         "rewind": rewind(stream.log()),
         "listeners": stream.listeners(),
+        "hls_listeners": admin.hls.listeners(stream, admin.clock.mono()),
         "lost_batches": stream.lost_batches(),
         "kbytes_sent": stream.sent_bytes() / 1024,
         "metadata": metadata(&stream.log().metadata()),

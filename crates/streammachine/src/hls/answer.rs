@@ -19,15 +19,20 @@ use wire::path::{Query, encode_target};
 use wire::range::{self, RangeAnswer};
 
 use crate::base::clock::{self, Clock};
+use crate::hls::coding::Coding;
 use crate::hls::hold::{self, Reload};
 use crate::hls::lines::extension;
 use crate::hls::playlist::{Extras, Playlist, lists_parts};
 use crate::hls::segment::SegmentBody;
+use crate::hls::sessions::Player;
 use crate::hls::{Hls, group, parts, program};
+use crate::listener::roster::Who;
 use crate::stream::Stream;
 use crate::stream::registry::Registry;
 
 const NO_MP3_IN_FMP4: &str = "no player takes MP3 in fragmented MP4; use container=ts or none\n";
+/// Players of Apple's name their session in every request.
+const SESSION_HEADER: &str = "x-playback-session-id";
 const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 /// Playlists that do not change any more may be kept so long: their segments are evicted some day.
 const CLOSED_MAX_AGE_S: u64 = 60;
@@ -56,6 +61,8 @@ pub struct Asked<'a> {
     pub method: &'a Method,
     /// Headers.
     pub headers: &'a HeaderMap,
+    /// Who asks.
+    pub who: Who<'a>,
 }
 
 impl Asked<'_> {
@@ -64,8 +71,13 @@ impl Asked<'_> {
     }
 
     /// What the player is: what it says in its address counts more, since pages cannot set the header.
-    fn agent<'a>(&'a self, query: &'a HlsQuery) -> &'a str {
-        query.ua.as_deref().or_else(|| self.header(header::USER_AGENT)).unwrap_or_default()
+    fn agent(&self) -> &str {
+        self.query.get("ua").or(self.who.agent).unwrap_or_default()
+    }
+
+    fn player(&self) -> Player<'_> {
+        let session = self.header(SESSION_HEADER).or_else(|| self.query.get("session_id"));
+        Player { ip: self.who.ip, agent: self.agent(), session }
     }
 
     fn has_etag(&self, etag: &str) -> bool {
@@ -81,34 +93,44 @@ pub async fn answer(context: &Context<'_>, asked: &Asked<'_>) -> Option<Response
     if let Some(response) = program::redirect(context, asked, &path) {
         return Some(response);
     }
-    match path {
+    let (stream, response) = match path {
         HlsPath::Media(key) => {
             let stream = context.streams.find(&key)?;
-            Some(match decode(context, asked, Some(&stream)) {
+            let response = match decode(context, asked, Some(&stream)) {
                 Ok(query) => media(context, asked, &stream, &query).await,
                 Err(response) => *response,
-            })
+            };
+            (stream, response)
         }
-        HlsPath::Group(name) => Some(match decode(context, asked, None) {
-            Ok(query) => group(context, asked, &name, &query)?,
-            Err(response) => *response,
-        }),
+        HlsPath::Group(name) => {
+            return Some(match decode(context, asked, None) {
+                Ok(query) => group(context, asked, &name, &query)?,
+                Err(response) => *response,
+            });
+        }
         HlsPath::Init { key, init } => {
             context.streams.find(&key)?;
-            Some(initialisation(&init))
+            return Some(initialisation(&init));
         }
         HlsPath::Segment { key, seq, extension } => {
             let stream = context.streams.find(&key)?;
-            Some(segment(asked, &stream, SegmentSeq(seq), &extension, context.clock))
+            let response = segment(context, asked, &stream, SegmentSeq(seq), &extension);
+            (stream, response)
         }
         HlsPath::Part { key, seq, part } => {
             let stream = context.streams.find(&key)?;
             let found = hold::part(context.hls, &stream, SegmentSeq(seq), part).await;
             let read = |segment: &Segment| SegmentBody::read_part(stream.log(), segment, part);
             let body = found.map(|segment| (segment, read));
-            Some(audio(asked, &stream, body, &format!("{part}.m4s"), context.clock))
+            let response = audio(context, asked, &stream, body, &format!("{part}.m4s"));
+            (stream, response)
         }
+    };
+    let is_fetched = response.status().is_success() || response.status() == StatusCode::NOT_MODIFIED;
+    if is_fetched && *asked.method == Method::GET {
+        context.hls.of(&stream).sessions.note(&asked.player(), context.clock.mono());
     }
+    Some(response)
 }
 
 /// Reads the query; an error or a redirect where it cannot be answered as it is.
@@ -156,7 +178,7 @@ async fn media(context: &Context<'_>, asked: &Asked<'_>, stream: &Arc<Stream>, q
     if query.container == Container::Fmp4 && is_mp3 {
         return (StatusCode::BAD_REQUEST, NO_MP3_IN_FMP4).into_response();
     }
-    let rule = context.hls.rule(asked.agent(query));
+    let rule = context.hls.rule(asked.agent());
     let now = context.clock.now().wall;
     // What does not grow with the stream, or not any more, is not waited for.
     let grows = match query.shape {
@@ -176,7 +198,7 @@ async fn media(context: &Context<'_>, asked: &Asked<'_>, stream: &Arc<Stream>, q
     let reports = if lists_parts(query) { reports(context, stream) } else { Vec::new() };
     // It may have waited.
     let now = context.clock.now().wall;
-    match context.hls.playlists(stream).get(stream, query, &rule, Extras { reports }, now) {
+    match context.hls.of(stream).playlists.get(stream, query, &rule, Extras { reports }, now) {
         Ok(playlist) => {
             // What is shown depends on the player only if it says so in its header.
             let varies = context.hls.depends_on_agent() && query.ua.is_none();
@@ -208,9 +230,8 @@ fn playlist_response(
         (false, Reload::There) => 6 * target.as_secs().max(1),
         (false, _) => freshness.as_secs().max(1),
     };
-    let accepted = asked.header(header::ACCEPT_ENCODING).unwrap_or_default();
-    let gzip = accepts_gzip(accepted);
-    let etag = if gzip { &playlist.gzip_etag } else { &playlist.etag };
+    let coding = Coding::choose(asked.header(header::ACCEPT_ENCODING).unwrap_or_default());
+    let etag = playlist.text.etag(coding);
     let mut headers = HeaderMap::with_capacity(16);
     if let Ok(value) = HeaderValue::from_str(&format!("public, max-age={max_age}")) {
         headers.insert(header::CACHE_CONTROL, value);
@@ -223,20 +244,10 @@ fn playlist_response(
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PLAYLIST_TYPE));
     headers.insert(header::HeaderName::from_static("x-content-start"), playlist.start.clone());
-    if gzip {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    if let Some(name) = coding.name() {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(name));
     }
-    let body = if gzip { playlist.gzip().clone() } else { playlist.text.clone() };
-    (headers, body).into_response()
-}
-
-/// True if `Accept-Encoding` has gzip, not with a weight of 0.
-fn accepts_gzip(accepted: &str) -> bool {
-    accepted.split(',').any(|coding| {
-        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-        let is_refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0));
-        name.trim().eq_ignore_ascii_case("gzip") && !is_refused
-    })
+    (headers, playlist.text.body(coding).clone()).into_response()
 }
 
 fn group(context: &Context<'_>, asked: &Asked<'_>, name: &str, query: &HlsQuery) -> Option<Response> {
@@ -248,7 +259,7 @@ fn group(context: &Context<'_>, asked: &Asked<'_>, name: &str, query: &HlsQuery)
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     // A player that names its session in a header does so in every request.
-    if asked.header("x-playback-session-id").is_none() {
+    if asked.header(SESSION_HEADER).is_none() {
         let session = query.session_id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
         pairs.push(("session_id".to_owned(), session));
     }
@@ -257,7 +268,7 @@ fn group(context: &Context<'_>, asked: &Asked<'_>, name: &str, query: &HlsQuery)
     if members.is_empty() {
         return None;
     }
-    let variants = group::variants(context.hls, &members, query.container, asked.agent(query), &pairs);
+    let variants = group::variants(context.hls, &members, query.container, asked.agent(), &pairs);
     if variants.is_empty() {
         return Some((StatusCode::BAD_REQUEST, NO_MP3_IN_FMP4).into_response());
     }
@@ -273,7 +284,8 @@ fn reports(context: &Context<'_>, stream: &Stream) -> Vec<Report> {
     let others = others.iter().filter(|other| other.id() != stream.id());
     let mut reports: Vec<Report> = others
         .filter_map(|other| {
-            let (segment, part) = context.hls.playlists(other).progress(other, Container::Fmp4)?.newest()?;
+            let (segment, part) =
+                context.hls.of(other).playlists.progress(other, Container::Fmp4)?.newest()?;
             Some(Report { uri: format!("/{}.m3u8", other.key()), segment, part })
         })
         .collect();
@@ -281,14 +293,20 @@ fn reports(context: &Context<'_>, stream: &Stream) -> Vec<Report> {
     reports
 }
 
-fn segment(asked: &Asked<'_>, stream: &Stream, seq: SegmentSeq, ending: &str, clock: &Clock) -> Response {
+fn segment(
+    context: &Context<'_>,
+    asked: &Asked<'_>,
+    stream: &Stream,
+    seq: SegmentSeq,
+    ending: &str,
+) -> Response {
     let log = stream.log();
     let found = log.segment(seq).and_then(|segment| {
         let all = [Container::Packed, Container::Fmp4, Container::Ts];
         let container = all.into_iter().find(|it| extension(*it, segment.format.codec) == ending)?;
         Some((segment, move |segment: &Segment| SegmentBody::read(log, segment, container)))
     });
-    audio(asked, stream, found, ending, clock)
+    audio(context, asked, stream, found, ending)
 }
 
 /// How much longer `segment` is kept, in seconds: until it is too old, or there is too much behind it.
@@ -306,11 +324,11 @@ fn life_s(stream: &Stream, segment: &Segment, clock: &Clock) -> u64 {
 
 /// Audio of the segment that was `found`, with what reads its body, under an address that ends in `ending`.
 fn audio(
+    context: &Context<'_>,
     asked: &Asked<'_>,
     stream: &Stream,
     found: Option<(Segment, impl FnOnce(&Segment) -> Option<SegmentBody>)>,
     ending: &str,
-    clock: &Clock,
 ) -> Response {
     // One that is still to come must be seen when it is there.
     let missing = || {
@@ -319,7 +337,7 @@ fn audio(
     };
     let Some((segment, read)) = found else { return missing() };
     let etag = format!("\"{:x}-{}-{ending}\"", segment.start.0, segment.seq);
-    let left = life_s(stream, &segment, clock);
+    let left = life_s(stream, &segment, context.clock);
     let mut headers = HeaderMap::new();
     let mut put = |name: header::HeaderName, value: &str| {
         if let Ok(value) = HeaderValue::from_str(value) {
@@ -332,7 +350,10 @@ fn audio(
     if asked.has_etag(&etag) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    let Some(body) = read(&segment) else { return missing() };
+    let is_packed = ending == extension(Container::Packed, segment.format.codec);
+    let body =
+        if is_packed { read(&segment) } else { context.hls.of(stream).bodies.get(&etag, || read(&segment)) };
+    let Some(body) = body else { return missing() };
     let length = body.len();
     put(header::CONTENT_TYPE, media_type(ending));
     let is_same = asked.header(header::IF_RANGE).is_none_or(|same| same == etag);
@@ -379,26 +400,5 @@ fn initialisation(init: &Init) -> Response {
             (headers, body).into_response()
         }
         Err(error) => (StatusCode::NOT_FOUND, format!("{error}\n")).into_response(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn gzip_is_taken_where_it_is_wanted() {
-        for (accepted, wanted) in [
-            ("gzip", true),
-            ("deflate, gzip", true),
-            ("br;q=1.0, GZIP;q=0.5", true),
-            ("gzip, identity;q=1, *;q=0", true),
-            ("gzip;q=0", false),
-            ("gzip;q=0.000", false),
-            ("identity", false),
-            ("", false),
-        ] {
-            assert_eq!(accepts_gzip(accepted), wanted, "{accepted}");
-        }
     }
 }

@@ -51,7 +51,7 @@ fn variant(
     pairs: &[(String, String)],
 ) -> Variant {
     let config = stream.config();
-    let segments = hls.playlists(stream).shown(stream, &hls.rule(agent));
+    let segments = hls.of(stream).playlists.shown(stream, &hls.rule(agent));
     let (peak, average) = measure(&segments, container);
     let format = stream.log().format();
     let known = format.map_or(0, |format| u64::from(format.bitrate_kbps) * 1000);

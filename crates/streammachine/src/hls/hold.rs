@@ -34,7 +34,8 @@ pub enum Reload {
 /// Holds the reload that `query` asks for, if it does.
 pub async fn reload(hls: &Hls, stream: &Arc<Stream>, query: &HlsQuery) -> Reload {
     let Some(segment) = query.blocks_for else { return Reload::AsItIs };
-    let playlists = hls.playlists(stream);
+    let kept = hls.of(stream);
+    let playlists = &kept.playlists;
     let part = query.blocks_for_part.filter(|_| lists_parts(query));
     let progress = playlists.progress(stream, query.container).unwrap_or_default();
     let is_far = part.is_some_and(|part| progress.is_far(segment, part));
@@ -88,5 +89,5 @@ pub async fn part(hls: &Hls, stream: &Arc<Stream>, seq: SegmentSeq, part: u64) -
 }
 
 fn patience(hls: &Hls, stream: &Arc<Stream>, container: Container) -> Duration {
-    hls.playlists(stream).target(stream, container) * BLOCK_TARGETS
+    hls.of(stream).playlists.target(stream, container) * BLOCK_TARGETS
 }

@@ -1,5 +1,5 @@
 //! HTTP Live Streaming: the rewind buffer as playlists and segments, for players that fetch. Nothing is kept beside the
-//! log but finished texts.
+//! log but finished texts, the latest bodies in other containers, and who fetched lately.
 //!
 //! ```text
 //!   log ─▶ lines (once per segment) ─▶ playlist (once per version) ─▶ answer
@@ -8,6 +8,8 @@
 //! ```
 
 pub mod answer;
+mod bodies;
+mod coding;
 mod cues;
 mod dateranges;
 mod group;
@@ -17,11 +19,13 @@ mod parts;
 mod playlist;
 mod program;
 mod segment;
+mod sessions;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use audio::Mono;
 use parking_lot::Mutex;
 use regex::Regex;
 use tokio::sync::Semaphore;
@@ -30,13 +34,19 @@ use uuid::Uuid;
 use crate::base::gate::Gate;
 use crate::base::live::Live;
 use crate::stream::Stream;
+use bodies::Bodies;
 use playlist::{Playlists, Rule};
+use sessions::Sessions;
 
 /// What a player that is not given the whole playlist is shown.
 const SHORT_WINDOW: Duration = Duration::from_secs(120);
 
 /// Requests that wait at once: each is a connection and a timer.
 const HELD_MAX: usize = 4096;
+
+/// Players that have fetched nothing for this long, and for so many segments, are gone: they ask once a segment.
+const QUIET_MIN: Duration = Duration::from_secs(30);
+const QUIET_SEGMENTS: u32 = 3;
 
 /// What is set of HTTP Live Streaming.
 #[derive(Clone, Debug)]
@@ -49,11 +59,19 @@ pub struct HlsConfig {
     pub full_index: Option<Regex>,
 }
 
+/// What is kept of one stream.
+#[derive(Debug)]
+struct OfStream {
+    playlists: Playlists,
+    bodies: Bodies,
+    sessions: Sessions,
+}
+
 /// HTTP Live Streaming of all streams.
 #[derive(Debug)]
 pub struct Hls {
     config: Live<HlsConfig>,
-    playlists: Mutex<HashMap<Uuid, Arc<Playlists>>>,
+    streams: Mutex<HashMap<Uuid, Arc<OfStream>>>,
     /// Requests that may wait for a segment or a part at once.
     held: Semaphore,
     /// When everything is given to another process, nothing is waited for any more.
@@ -63,20 +81,26 @@ pub struct Hls {
 impl Hls {
     /// Playlists as `config` says.
     pub fn new(config: Live<HlsConfig>, gate: Arc<Gate>) -> Self {
-        Hls { config, playlists: Mutex::default(), held: Semaphore::new(HELD_MAX), gate }
+        Hls { config, streams: Mutex::default(), held: Semaphore::new(HELD_MAX), gate }
     }
 
     fn depends_on_agent(&self) -> bool {
         self.config.get().full_index.is_some()
     }
 
-    fn playlists(&self, stream: &Stream) -> Arc<Playlists> {
-        Arc::clone(
-            self.playlists
-                .lock()
-                .entry(stream.id())
-                .or_insert_with(|| Arc::new(Playlists::new(self.config.get().segment))),
-        )
+    /// How many players have fetched anything of `stream` within the last half minute, or three segments.
+    pub fn listeners(&self, stream: &Stream, now: Mono) -> usize {
+        self.of(stream).sessions.count(now)
+    }
+
+    fn of(&self, stream: &Stream) -> Arc<OfStream> {
+        let segment = self.config.get().segment;
+        let make = || OfStream {
+            playlists: Playlists::new(segment),
+            bodies: Bodies::default(),
+            sessions: Sessions::new(QUIET_MIN.max(segment * QUIET_SEGMENTS)),
+        };
+        Arc::clone(self.streams.lock().entry(stream.id()).or_insert_with(|| Arc::new(make())))
     }
 
     fn rule(&self, agent: &str) -> Rule {

@@ -1,10 +1,10 @@
 //! Parts of segments, for low latency. They follow from the log alone: from the start of a segment on, each part holds as
-//! many frames as fit into a second, and the last one what is left. Two chunks of half a second are one part, so it is
-//! there as soon as the second of them is written; where a chunk was cut short, a part ends within the next one.
+//! many frames as fit into [`TARGET`], and the last one what is left. Chunks are as long, so a part is there as soon as it
+//! can be; where a chunk was cut short, a part ends within the next one.
 //!
 //! ```text
-//!   chunks │      │      │      │      │   │      │      ‥
-//!   parts  │      0      │      1      │     2       │  ‥ the next one is hinted at
+//!   chunks │      │      │   │      │      ‥
+//!   parts  │   0  │   1  │   2  │   3  │   ‥ the next one is hinted at
 //! ```
 
 use std::ops::Range;
@@ -17,15 +17,17 @@ use wire::hls::{Entry, write_hint, write_part, write_start};
 use crate::base::clock::timestamp;
 use crate::hls::lines::{Lines, map_uri};
 
-/// Bound on the length of a part. Half of it would halve what players are behind (three parts) and double the requests,
-/// two a second of each listener already; and at any rate that AAC has, the frames that fit fill more than 85 % of it.
-pub const TARGET: Duration = Duration::from_secs(1);
+/// Bound on the length of a part. Players keep three of them behind live: hls.js plays 1.6 to 2.7 s behind with these, 4 s
+/// with parts of a second. This is a whole number of frames at most of the rates that AAC has, fills 85 % of it at all but
+/// 7350 Hz, and four of them are a segment of two seconds at any: with half a second a fifth would hold the last frame or two.
+pub const TARGET: Duration = Duration::from_millis(512);
 /// Parts are listed of segments that end less than so many target durations before the playlist does.
 const LISTED_TARGETS: u64 = 3;
 /// Samples of a frame of AAC at the rate of its core.
 const FRAME_SAMPLES: u64 = 1024;
-/// A reload may wait for the part so many after the newest (the Advance Part Limit, RFC 8216bis section 6.2.5.2).
-const AHEAD: u64 = 3;
+/// A reload may wait for the part so many after the newest: three seconds of them (the Advance Part Limit, RFC 8216bis
+/// section 6.2.5.2).
+const AHEAD: u64 = 3_000u64.div_ceil(TARGET.as_millis() as u64);
 
 /// How far a playlist is. The segment that grows follows the newest whole one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -223,14 +225,16 @@ mod tests {
 
     #[test]
     fn parts_fill_most_of_their_target_at_any_rate() {
-        for rate in [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025] {
+        let rates =
+            [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000];
+        for rate in rates {
             let samples = full(&Format { sample_rate_hz: rate, ..AAC });
-            assert!(samples.is_multiple_of(1024) && samples <= u64::from(rate), "{rate}");
-            assert!(samples + 1024 > u64::from(rate) && samples * 100 >= 85 * u64::from(rate), "{rate}");
-        }
-        for rate in [8_000, 7_350] {
-            let samples = full(&Format { sample_rate_hz: rate, ..AAC });
-            assert!(samples <= u64::from(rate) && samples * 100 >= 85 * u64::from(rate), "{rate}");
+            let target = 512 * u64::from(rate) / 1000;
+            assert!(samples.is_multiple_of(1024) && samples <= target, "{rate}");
+            assert!(samples + 1024 > target && samples * 100 >= 85 * target, "{rate}");
+            // Frames of a segment of two seconds, which may end up to one later than that.
+            let segment = (2 * u64::from(rate)).div_ceil(1024) * 1024;
+            assert_eq!(segment.div_ceil(samples), if rate == 11_025 { 5 } else { 4 }, "{rate}");
         }
     }
 
@@ -238,9 +242,9 @@ mod tests {
     fn a_part_is_there_with_the_chunk_that_completes_it_and_stays_what_it_is() {
         let (mut writer, log) = log();
         let mut known: Vec<Range<u64>> = Vec::new();
-        // 46 frames are a part. A stall has cut the third chunk short.
+        // 24 frames are a part. A stall has cut the second chunk short.
         let mut seen = Vec::new();
-        for frames in [23, 23, 7, 23, 17] {
+        for frames in [24, 7, 24, 24, 14] {
             write_frames(&mut writer, frames, false);
             let segment = growing(&log);
             seen.push(grown(&segment));
@@ -248,13 +252,13 @@ mod tests {
             assert!(parts.starts_with(&known), "{parts:?} after {known:?}");
             known = parts;
         }
-        assert_eq!(seen, [0, 1, 1, 1, 2]);
-        assert_eq!(known, [0..46 * 1024, 46 * 1024..92 * 1024]);
+        assert_eq!(seen, [1, 1, 2, 3, 3]);
+        assert_eq!(known, [0, 24, 48].map(|first| first * 1024..(first + 24) * 1024));
         // 94 frames are beyond two seconds: the segment is over, and has a short part more.
         write_frames(&mut writer, 1, false);
         let (whole, none) = log.segments_with_growing(SegmentSeq(0), 100);
-        assert_eq!((whole.len(), none, count(&whole[0])), (1, None, 3));
-        assert_eq!(samples(&whole[0], 2), 92 * 1024..94 * 1024);
+        assert_eq!((whole.len(), none, count(&whole[0])), (1, None, 4));
+        assert_eq!(samples(&whole[0], 3), 72 * 1024..94 * 1024);
     }
 
     #[test]
@@ -295,10 +299,10 @@ mod tests {
             (1, 7, Some(4), true, false),
             (0, 8, Some(0), false, false),
             (1, 8, Some(0), true, false),
-            (1, 8, Some(3), false, false),
-            (1, 8, Some(4), false, true),
-            (1, 9, Some(2), false, false),
-            (1, 9, Some(3), false, true),
+            (1, 8, Some(6), false, false),
+            (1, 8, Some(7), false, true),
+            (1, 9, Some(5), false, false),
+            (1, 9, Some(6), false, true),
             (1, 8, Some(u64::MAX), false, true),
             (9, 8, None, false, false),
             (0, 7, None, true, false),
@@ -326,15 +330,17 @@ mod tests {
         assert_eq!(
             out,
             "#EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:02.453Z\n\
-             #EXT-X-PART:DURATION=0.981333,URI=\"/a/ts/1.0.m4s\",INDEPENDENT=YES\n\
-             #EXT-X-PART:DURATION=0.981333,URI=\"/a/ts/1.1.m4s\",INDEPENDENT=YES\n\
+             #EXT-X-PART:DURATION=0.512000,URI=\"/a/ts/1.0.m4s\",INDEPENDENT=YES\n\
+             #EXT-X-PART:DURATION=0.512000,URI=\"/a/ts/1.1.m4s\",INDEPENDENT=YES\n\
+             #EXT-X-PART:DURATION=0.512000,URI=\"/a/ts/1.2.m4s\",INDEPENDENT=YES\n\
+             #EXT-X-PART:DURATION=0.426666,URI=\"/a/ts/1.3.m4s\",INDEPENDENT=YES\n\
              #EXTINF:1.962666,\n/a/ts/1.m4s\n\
              #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:04.415Z\n\
              #EXT-X-PART:DURATION=0.490666,URI=\"/a/ts/2.0.m4s\",INDEPENDENT=YES\n\
              #EXTINF:0.490666,\n/a/ts/2.m4s\n\
              #EXT-X-DISCONTINUITY\n\
              #EXT-X-PROGRAM-DATE-TIME:1970-01-01T00:00:04.906Z\n\
-             #EXT-X-PART:DURATION=0.981333,URI=\"/a/ts/3.0.m4s\",INDEPENDENT=YES\n\
+             #EXT-X-PART:DURATION=0.512000,URI=\"/a/ts/3.0.m4s\",INDEPENDENT=YES\n\
              #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"/a/ts/3.1.m4s\"\n"
         );
     }

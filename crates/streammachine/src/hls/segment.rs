@@ -18,6 +18,12 @@ pub struct SegmentBody {
     pieces: Vec<Bytes>,
 }
 
+impl From<Bytes> for SegmentBody {
+    fn from(body: Bytes) -> Self {
+        SegmentBody { pieces: vec![body] }
+    }
+}
+
 impl SegmentBody {
     /// The body of `segment` in `container`; none if some of its audio is gone, or does not fit into that.
     pub fn read(log: &Log, segment: &Segment, container: Container) -> Option<Self> {

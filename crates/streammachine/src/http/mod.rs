@@ -63,7 +63,7 @@ pub struct App {
     /// Whether `X-Forwarded-*` headers are believed.
     pub behind_proxy: bool,
     /// HTTP Live Streaming.
-    pub hls: Hls,
+    pub hls: Arc<Hls>,
     /// Zone of times of day without one.
     pub zone: TimeZone,
     /// Time between two deliveries to one listener.

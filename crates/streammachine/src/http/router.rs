@@ -7,7 +7,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode, Version};
+use axum::http::{Extensions, Method, StatusCode, Version};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -96,15 +96,16 @@ pub async fn hls(app: &App, request: &Parts) -> Option<Response> {
     if let Some(refusal) = refuse_agent(app, headers).filter(|_| HlsPath::decode(&path).is_some()) {
         return Some(refusal);
     }
-    let asked = Asked { path: &path, query: &query, method, headers };
+    let who = who(app, headers, peer(&request.extensions));
+    let asked = Asked { path: &path, query: &query, method, headers, who };
     let mut response = answer(&app.hls_context(), &asked).await?;
     app.cors.get().put(response.headers_mut(), headers.get(header::ORIGIN));
     Some(response)
 }
 
-fn peer(request: &Request) -> SocketAddr {
+fn peer(extensions: &Extensions) -> SocketAddr {
     let unknown = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
-    request.extensions().get::<PeerAddress>().map_or(unknown, |peer| peer.0)
+    extensions.get::<PeerAddress>().map_or(unknown, |peer| peer.0)
 }
 
 fn who<'a>(app: &App, headers: &'a HeaderMap, peer: SocketAddr) -> Who<'a> {
@@ -133,7 +134,7 @@ async fn other(State(app): State<Arc<App>>, Extension(cut): Extension<Cut>, requ
         let ask = Ask {
             head_only: *method == Method::HEAD,
             target,
-            who: who(&app, headers, peer(&request)),
+            who: who(&app, headers, peer(request.extensions())),
             origin: text(headers, header::ORIGIN),
             icy: text(headers, HeaderName::from_static("icy-metadata")),
             puller: headers.get(SOURCE_HEADER).and_then(|value| value.to_str().ok()),

@@ -26,7 +26,18 @@ fn a_streams_status_has_the_originals_shape() {
     let empty = status(&host, "test");
     assert_eq!(
         names(&empty),
-        ["id", "kbytes_sent", "key", "listeners", "lost_batches", "metadata", "rewind", "source", "vitals"]
+        [
+            "hls_listeners",
+            "id",
+            "kbytes_sent",
+            "key",
+            "listeners",
+            "lost_batches",
+            "metadata",
+            "rewind",
+            "source",
+            "vitals"
+        ]
     );
     assert_eq!((&empty["key"], &empty["vitals"]), (&json!("test"), &Value::Null));
     assert_eq!(empty["source"], json!({"key": "test", "sources": []}));

@@ -1,4 +1,4 @@
-//! hls.js in a real browser: live, back to the start of the window, a closed window to its end.
+//! hls.js in a real browser: live, back to the start of the window, a closed window to its end, close behind live.
 
 use std::fs;
 use std::io::Write as _;
@@ -23,7 +23,9 @@ const PAGE: &str = r#"<!doctype html>
 <script>
   const play = ([wanted, target, titles]) => new Promise((done) => {
     const audio = new Audio();
-    const hls = new Hls();
+    // What the guide says for low latency; a loaded machine may let it stall, and then it must catch up in time.
+    const near = { liveSyncDuration: 1.6, liveMaxLatencyDuration: 3, maxLiveSyncPlaybackRate: 1.2 };
+    const hls = new Hls(wanted === "near" ? near : {});
     const end = (said) => { done(`${said} ${target}`); audio.ontimeupdate = audio.onended = null; hls.destroy(); };
     hls.on(Hls.Events.ERROR, (_, error) => { if (error.fatal) end(`failed: ${error.details}`); });
     hls.on(Hls.Events.MANIFEST_PARSED, () => { if (wanted !== "titles") audio.play(); });
@@ -40,10 +42,10 @@ const PAGE: &str = r#"<!doctype html>
       closed: () => { if (gone() > 1 && audio.currentTime < 17) audio.currentTime = audio.duration - 2; },
       // All of it is loaded without being played.
       titles: () => {},
-      // Two seconds heard less than three seconds after they were on air.
+      // Two seconds in a row heard less than three seconds after they were on air.
       near: () => {
-        const behind = (Date.now() - hls.playingDate) / 1000;
-        if (gone() > 2 && behind < 3) end("near");
+        if (Date.now() - hls.playingDate >= 3000) from = audio.currentTime;
+        else if (gone() > 2) end("near");
       },
     };
     // Titles and when they are due: by tags of ID3 as they are found, and by date ranges.
@@ -67,6 +69,8 @@ const PAGE: &str = r#"<!doctype html>
       end(fits ? "titles" : `failed: ${JSON.stringify([count, tags, ranges, titles])}`);
     });
     audio.ontimeupdate = () => { from ??= audio.currentTime; steps[wanted](); };
+    // What is skipped was not heard.
+    audio.onseeking = () => { if (wanted === "near") from = null; };
     audio.onended = () => end(audio.duration > 21.9 && audio.duration < 22.3 ? "closed" : `failed: ${audio.duration} s`);
     audio.onerror = () => end(`failed: ${audio.error.message}`);
     hls.loadSource(`http://ADDRESS${target}`);
@@ -145,6 +149,12 @@ fn it_plays_live_and_goes_back_to_the_start_of_the_window() {
 #[test]
 fn it_does_so_in_other_containers() {
     live_and_back(&["/sg/aac.m3u8?container=fmp4", "/test.m3u8?container=ts"]);
+}
+
+#[test]
+fn it_plays_parts_less_than_three_seconds_after_they_were_on_air() {
+    let (host, _sources) = server();
+    run(&host, &[("near", "/sg/aac.m3u8?container=fmp4".to_owned())]);
 }
 
 #[test]

@@ -21,8 +21,8 @@ use crate::playlists::Media;
 const PLAYLIST: &str = "/aac.m3u8?container=fmp4";
 /// Samples of a frame of AAC.
 const FRAME_SAMPLES: u64 = 1024;
-/// Frames that fit into a second at 44.1 kHz.
-const PART_FRAMES: u32 = 43;
+/// Frames that fit into 0.512 s at 44.1 kHz.
+const PART_FRAMES: u32 = 22;
 
 fn aac() -> AdtsFrames {
     AdtsFrames::new(64, 44_100, 2)
@@ -208,7 +208,7 @@ fn the_part_that_is_hinted_at_is_sent_when_it_is_whole() {
     let host = server(json!({}));
     let _source = aac_on_air(&host, 20);
     let start = media(&host, PLAYLIST);
-    // A part has just come: the next one is a second away.
+    // A part has just come: the next one is half a second away.
     let before = eventually(DEADLINE, || {
         let now = media(&host, PLAYLIST);
         (now.newest_part() > start.newest_part()).then_some(now)
@@ -237,8 +237,8 @@ fn what_is_held_ends() {
     for (query, status) in [
         ("_HLS_part=0".to_owned(), 400),
         (format!("_HLS_msn={}", last + 3), 400),
-        (format!("_HLS_msn={}&_HLS_part={}", last + 1, grown + 3), 400),
-        (format!("_HLS_msn={}&_HLS_part=3", last + 2), 400),
+        (format!("_HLS_msn={}&_HLS_part={}", last + 1, grown + 6), 400),
+        (format!("_HLS_msn={}&_HLS_part=6", last + 2), 400),
         (format!("_HLS_msn={last}&_HLS_part=0"), 200),
         (format!("_HLS_msn={}&_HLS_part=99", last - 1), 200),
         ("_HLS_msn=0&_HLS_part=0".to_owned(), 200),
@@ -255,10 +255,10 @@ fn parts_are_only_where_they_help() {
     play_aac(&host, 60);
     play(&host, 0..frames().count_in(Duration::from_secs(60)));
     let with = media(&host, PLAYLIST);
-    assert_eq!(with.part_target_us, Some(1_000_000));
+    assert_eq!(with.part_target_us, Some(512_000));
     let date_s = with.segments[4].date_us / 1_000_000 + 1;
     let since = media(&host, &format!("{PLAYLIST}&start={date_s}"));
-    assert_eq!((since.part_target_us, &since.hint), (Some(1_000_000), &with.hint));
+    assert_eq!((since.part_target_us, &since.hint), (Some(512_000), &with.hint));
     for target in [
         "/aac.m3u8".to_owned(),
         "/aac.m3u8?container=ts".to_owned(),
@@ -353,7 +353,7 @@ fn a_delta_has_all_parts_and_is_small() {
     assert_eq!((&read.hint, &read.growing), (&all.hint, &all.growing));
     let parts = |media: &Media| media.segments.iter().flat_map(|it| it.parts.clone()).collect::<Vec<_>>();
     assert_eq!(parts(&read), parts(&all));
-    assert!(whole.len() > 20_000 && delta.len() < 2_000, "{} {}", whole.len(), delta.len());
+    assert!(whole.len() > 20_000 && delta.len() < 2_300, "{} {}", whole.len(), delta.len());
     let headers = [("Accept-Encoding", "gzip"), ("Connection", "close")];
     let packed = ListenerClient::get(host.listeners(), &target, &headers).read_body();
     let mut unpacked = String::new();

@@ -17,6 +17,7 @@ mod faults;
 mod handoffs;
 mod harness;
 mod hls;
+mod hls_answers;
 mod hls_js;
 mod hls_parts;
 mod hls_players;
