@@ -108,7 +108,7 @@ struct OnDisk {
     host: Host,
 }
 
-const IN_MEMORY: &str = "the rewind buffer is kept in memory only";
+const IN_MEMORY: &str = "the rewind buffer cannot be written to disk: kept in memory only";
 const ON_DISK: &str = "the rewind buffer is written to disk again";
 
 fn times(host: &Host, message: &str) -> usize {

@@ -185,12 +185,13 @@ fn playlists_with_parts_keep_the_rules_part_by_part() {
     let mut earlier = media(&host, PLAYLIST);
     let mut audio: Vec<u8> = Vec::new();
     let mut ends = 0;
-    for _ in 0..7 {
+    while ends < 2 {
         let (segment, part) = earlier.newest_part();
         let later = media(&host, &format!("{PLAYLIST}&_HLS_msn={segment}&_HLS_part={}", part + 1));
         later.check_after(&earlier);
         let newest = later.newest_part();
         assert!(newest > (segment, part), "it was held until something came");
+        // A part beyond the last of a segment is the first of the next.
         let wanted = if newest.0 == segment { (segment, part + 1) } else { (segment + 1, 0) };
         ends += u64::from(newest.0 > segment);
         assert!(newest >= wanted && newest.0 <= segment + 1, "{newest:?} for {wanted:?}");
@@ -198,7 +199,6 @@ fn playlists_with_parts_keep_the_rules_part_by_part() {
         audio = fragment(&body(&host, &uri)).2;
         earlier = later;
     }
-    assert!(ends >= 2, "a part beyond the last of a segment is the first of the next");
     let (_, next) = source.stop().unwrap();
     assert!(blocks(0..next).windows(audio.len()).any(|window| window == audio));
 }

@@ -5,18 +5,20 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testkit::audio::Report;
 use testkit::listener::ListenerClient;
 use testkit::process::Process;
+use testkit::source::{SourceClient, SourceOptions};
 use testkit::wait::{DEADLINE, eventually, poll};
 
-use crate::harness::{BINARY, merge, test_stream};
+use crate::harness::{BINARY, PASSWORD, frames, merge, test_stream};
 
 /// A runner that spoke for itself would break this.
 const SILENCE: Duration = Duration::from_millis(2500);
@@ -45,9 +47,10 @@ impl Default for Start<'_> {
     }
 }
 
-/// A configuration on free ports.
-fn config() -> Value {
-    merge(json!({"listen": "127.0.0.1", "port": 0, "source_port": 0}), test_stream(json!({})))
+/// A configuration on free ports, with its buffers in `directory`.
+fn config(directory: &Path) -> Value {
+    let ports = json!({"listen": "127.0.0.1", "port": 0, "source_port": 0});
+    merge(merge(ports, test_stream(json!({}))), json!({"rewind": {"dir": directory.join("rewind")}}))
 }
 
 impl Runner {
@@ -59,7 +62,8 @@ impl Runner {
     #[track_caller]
     fn start_in(directory: TempDir, start: &Start<'_>) -> Self {
         let path = |name: &str| directory.path().join(name);
-        fs::write(path("config.json"), config().to_string()).expect("there is room for a file");
+        fs::write(path("config.json"), config(directory.path()).to_string())
+            .expect("there is room for a file");
         fs::create_dir(path("run")).expect("there is room for a directory");
         let manager = UnixDatagram::bind(path("manager")).expect("a new path takes a socket");
         manager.set_nonblocking(true).expect("a socket can be asked without waiting");
@@ -113,9 +117,20 @@ impl Runner {
     /// Where server `number`, from 1, takes listeners.
     #[track_caller]
     fn listeners(&self, number: usize) -> SocketAddr {
+        self.address("listeners on http://", number)
+    }
+
+    /// Where it takes sources.
+    #[track_caller]
+    fn sources(&self, number: usize) -> SocketAddr {
+        self.address("sources on ", number)
+    }
+
+    #[track_caller]
+    fn address(&self, what: &str, number: usize) -> SocketAddr {
         eventually(DEADLINE, || {
             let stdout = self.process.stdout();
-            let mut lines = stdout.lines().filter_map(|line| line.strip_prefix("listeners on http://"));
+            let mut lines = stdout.lines().filter_map(|line| line.strip_prefix(what));
             lines.nth(number - 1)?.trim_end_matches('/').parse().ok()
         })
     }
@@ -177,6 +192,42 @@ fn a_server_that_crashes_is_back() {
     assert!(second != first && serves(runner.listeners(2)));
     runner.wait_for_log(&format!("a server was killed pid={first} signal=9"));
     runner.wait_for_log("pause_s=0.2");
+}
+
+/// All that the server at `address` has of `/test`.
+fn buffer(address: SocketAddr) -> Report {
+    let mut answer = ListenerClient::get(address, "/test?pump=1000", &[("Connection", "close")]);
+    frames().scan(&answer.read_body())
+}
+
+#[test]
+fn a_crash_loses_at_most_the_chunk_that_was_being_written() {
+    let mut runner = Runner::start();
+    let (mut first_frame, mut last_segment) = (0, 0);
+    let mut server = runner.wait_for_server(1);
+    for number in 1..=5 {
+        let options = SourceOptions::new("/test", PASSWORD);
+        let mut source = SourceClient::connect(runner.sources(number), options).expect("it is let in");
+        source.send(&frames().bytes(first_frame..first_frame + 200)).expect("the server takes audio");
+        let source = source.send_paced(frames(), first_frame + 200);
+        let address = runner.listeners(number);
+        eventually(DEADLINE, || (buffer(address).last? >= first_frame + 220).then_some(()));
+        kill(server, Signal::KILL);
+        let sent = source.next_frame();
+        server = runner.wait_for_server(number + 1);
+        let report = buffer(runner.listeners(number + 1));
+        assert!(report.is_whole(), "{report:?}");
+        // A chunk and what was on its way to it: half a second each.
+        let newest = report.last.expect("there is audio");
+        assert!((sent.saturating_sub(40)..=sent).contains(&newest), "{newest} of {sent}: {report:?}");
+        let gaps = report.breaks.iter().filter(|gap| gap.next % 1_000 != 0).count();
+        assert_eq!((gaps, report.breaks.len()), (0, number - 1), "{report:?}");
+        let mut status = ListenerClient::get(runner.listeners(number + 1), "/api/streams/test", &[]);
+        let status: Value = serde_json::from_str(&status.read_text()).expect("the API speaks JSON");
+        let segment = status["rewind"]["hls_last_seg_id"].as_u64().expect("a number");
+        assert!(segment >= last_segment, "numbers go on");
+        (first_frame, last_segment) = (first_frame + 1_000, segment);
+    }
 }
 
 #[test]
