@@ -157,14 +157,10 @@ async fn media(context: &Context<'_>, asked: &Asked<'_>, stream: &Arc<Stream>, q
         return (StatusCode::BAD_REQUEST, NO_MP3_IN_FMP4).into_response();
     }
     let rule = context.hls.rule(asked.agent(query));
-    let now = context.clock.now().wall;
-    // What does not grow with the stream, or not any more, is not waited for.
-    let grows = match query.shape {
-        Shape::Live { .. } | Shape::Since(_) => true,
-        Shape::Delay { .. } => false,
-        Shape::Between(_, end) => clock::time(end) > now,
-    };
-    let reload = if grows { hold::reload(context.hls, stream, query).await } else { Reload::AsItIs };
+    let reload = hold::reload(context.hls, stream, query, || {
+        context.hls.playlists(stream).open_for(stream, query, &rule, context.clock.now().wall)
+    });
+    let reload = reload.await;
     match reload {
         Reload::AsItIs | Reload::There => {}
         Reload::TooLate => return unavailable(),

@@ -21,7 +21,8 @@ const BLOCK_AHEAD: u64 = 2;
 /// What became of a reload that might wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reload {
-    /// It asked for nothing special, or no place was free: it is answered with what is there.
+    /// It asked for nothing special or for what does not grow any more, or no place was free: it is answered with what is
+    /// there.
     AsItIs,
     /// What it waited for is there.
     There,
@@ -31,9 +32,15 @@ pub enum Reload {
     TooFar(u64),
 }
 
-/// Holds the reload that `query` asks for, if it does.
-pub async fn reload(hls: &Hls, stream: &Arc<Stream>, query: &HlsQuery) -> Reload {
+/// Holds the reload that `query` asks for, if it does, while its playlist grows: `open_for` tells for how long at most.
+pub async fn reload(
+    hls: &Hls,
+    stream: &Arc<Stream>,
+    query: &HlsQuery,
+    open_for: impl Fn() -> Option<Duration>,
+) -> Reload {
     let Some(segment) = query.blocks_for else { return Reload::AsItIs };
+    let Some(open) = open_for() else { return Reload::AsItIs };
     let playlists = hls.playlists(stream);
     let part = query.blocks_for_part.filter(|_| lists_parts(query));
     let progress = playlists.progress(stream, query.container).unwrap_or_default();
@@ -45,16 +52,18 @@ pub async fn reload(hls: &Hls, stream: &Arc<Stream>, query: &HlsQuery) -> Reload
     let wait = async {
         loop {
             let grew = stream.grew();
-            if playlists.progress(stream, query.container).is_some_and(|progress| progress.has(segment, part))
-            {
+            let progress = playlists.progress(stream, query.container);
+            if progress.is_some_and(|progress| progress.has(segment, part)) || open_for().is_none() {
                 return;
             }
             grew.await;
         }
     };
+    let patience = patience(hls, stream, query.container);
     tokio::select! {
-        waited = timeout(patience(hls, stream, query.container), wait) => match waited {
+        waited = timeout(patience.min(open), wait) => match waited {
             Ok(()) => Reload::There,
+            Err(_) if open <= patience => Reload::AsItIs,
             Err(_) => Reload::TooLate,
         },
         // Nothing more comes here: it may ask again at once, of the process that goes on.

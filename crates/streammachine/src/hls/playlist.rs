@@ -187,6 +187,19 @@ impl Playlists {
         state.lines.progress()
     }
 
+    /// For how long at most the playlist that `query` asks for goes on growing; none where it does not, or not any more.
+    pub fn open_for(&self, stream: &Stream, query: &HlsQuery, rule: &Rule, now: Time) -> Option<Duration> {
+        match query.shape {
+            Shape::Live { .. } | Shape::Since(_) => Some(Duration::MAX),
+            Shape::Delay { .. } => None,
+            Shape::Between(_, end) => {
+                let mut state = self.state(query.container).lock();
+                state.follow(stream);
+                state.open_for(clock::time(end), rule.target, now)
+            }
+        }
+    }
+
     /// Bound on the length of a segment, those of earlier runs included.
     pub fn target(&self, stream: &Stream, container: Container) -> Duration {
         let mut state = self.state(container).lock();
@@ -230,6 +243,14 @@ impl State {
         self.lines.ending_after(Time(end.0.saturating_sub(micros)))
     }
 
+    /// For how long at most a window that ends at `end` goes on growing: until its audio is there, or would be late.
+    fn open_for(&self, end: Time, target: Duration, now: Time) -> Option<Duration> {
+        let is_reached = self.lines.last().is_some_and(|last| last.end_time >= end);
+        let late_us = LATE_US + 2 * target.as_micros() as i64;
+        let left_us = u64::try_from(end.plus_micros(late_us).micros_since(now)).unwrap_or(0);
+        (!is_reached && left_us > 0).then(|| Duration::from_micros(left_us))
+    }
+
     fn select(&self, query: &HlsQuery, rule: &Rule, now: Time) -> Result<Selected, Missing> {
         let lines = &self.lines;
         let (Some(first), Some(last)) = (lines.get(0), lines.last()) else { return Err(Missing::NoData) };
@@ -262,8 +283,7 @@ impl State {
                 if range.is_empty() || (query.strict && start < first.time) {
                     return Err(outside);
                 }
-                let late_us = LATE_US + 2 * rule.target.as_micros() as i64;
-                let is_closed = last.end_time >= end || now >= end.plus_micros(late_us);
+                let is_closed = self.open_for(end, rule.target, now).is_none();
                 let start = (start >= first.time).then_some(start);
                 Ok(Selected { range, is_closed, start: start.filter(|_| !is_closed), grows: !is_closed })
             }
@@ -435,11 +455,18 @@ mod tests {
         State { container, target, followed: None, lines, texts, texts_bytes: 0 }
     }
 
-    fn get(state: &mut State, query: &str) -> Arc<Playlist> {
+    fn decode(query: &str) -> HlsQuery {
         let query = wire::path::Query::decode(query).unwrap();
-        let query = HlsQuery::decode(&query, jiff::Timestamp::MAX, &jiff::tz::TimeZone::UTC).unwrap();
-        let rule = Rule { target: state.target, window: None };
-        let selected = state.select(&query, &rule, START).unwrap();
+        HlsQuery::decode(&query, jiff::Timestamp::MAX, &jiff::tz::TimeZone::UTC).unwrap()
+    }
+
+    fn select(state: &State, query: &str, now: Time) -> Result<Selected, Missing> {
+        state.select(&decode(query), &Rule { target: state.target, window: None }, now)
+    }
+
+    fn get(state: &mut State, query: &str) -> Arc<Playlist> {
+        let selected = select(state, query, START).unwrap();
+        let query = decode(query);
         let (text, none) =
             (state.key(&selected, &query, Extras::default(), &Listed::default()), Listed::default());
         state.text(text, &selected.range, "test", &none)
@@ -454,6 +481,27 @@ mod tests {
             assert!(plain < plain_max, "segments of {segment_s} s: {plain}");
             assert!(gzip < 700, "segments of {segment_s} s: {gzip}");
             assert!(get(&mut state, "container=fmp4").text.len() > 80 * 86_400 / segment_s as usize);
+        }
+    }
+
+    #[test]
+    fn a_window_grows_until_its_audio_is_there_or_would_be_late() {
+        let state = a_day(10);
+        let edge = state.lines.last().unwrap().end_time;
+        let open_for = |end: Time, now: Time| state.open_for(end, state.target, now);
+        assert_eq!(open_for(edge, edge), None);
+        let (late_s, second) = (10 + 2 * 10, 1_000_000);
+        for ahead_s in [1, 100] {
+            let end = edge.plus_micros(ahead_s * second);
+            assert_eq!(open_for(end, edge), Some(Duration::from_secs((ahead_s + late_s) as u64)));
+            assert_eq!(open_for(end, end), Some(Duration::from_secs(late_s as u64)));
+            assert_eq!(open_for(end, end.plus_micros(late_s * second)), None);
+            let query = format!("start={}&end={}", START.0 / second + 86_000, end.0 / second);
+            for now in [end, end.plus_micros(late_s * second)] {
+                let selected = select(&state, &query, now).unwrap();
+                assert_eq!(selected.is_closed, open_for(Time(end.0 / second * second), now).is_none());
+                assert_eq!(selected.grows, !selected.is_closed);
+            }
         }
     }
 

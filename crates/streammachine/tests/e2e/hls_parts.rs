@@ -234,6 +234,12 @@ fn what_is_held_ends() {
     assert_eq!((hint.status, hint.header("Cache-Control")), (404, Some("max-age=1")));
     let reload = get(&host, &format!("{PLAYLIST}&_HLS_msn={}&_HLS_part={grown}", last + 1));
     assert_eq!((reload.status, reload.header("Cache-Control")), (503, Some("no-store")));
+    // A window whose end is past is still open while its audio may be late, and held like any other.
+    let (start, end) = (media.segments[10].date_us / 1000, jiff::Timestamp::now().as_millisecond());
+    let window = format!("{PLAYLIST}&start={start}&end={end}");
+    let open = self::media(&host, &window);
+    assert!(!open.is_closed && open.server_control.is_some_and(|it| it.starts_with("CAN-BLOCK-RELOAD=YES")));
+    assert_eq!(get(&host, &format!("{window}&_HLS_msn={}", last + 1)).status, 503);
     for (query, status) in [
         ("_HLS_part=0".to_owned(), 400),
         (format!("_HLS_msn={}", last + 3), 400),
