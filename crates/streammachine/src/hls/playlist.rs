@@ -267,27 +267,42 @@ impl State {
             }
             Shape::Since(start) => {
                 let start = clock::time(start);
-                let from = lines.ending_after(start);
-                let is_there = start >= first.time && from < lines.len();
+                let is_there = self.is_there(start);
                 if query.strict && !is_there {
                     return Err(outside);
                 }
-                // One that starts just now is as long as a live playlist must be, and tells where to start.
-                let from = from.min(lines.len().saturating_sub(SEGMENTS_MIN));
+                let from = self.growing_from(start);
                 let start = is_there.then_some(start);
                 Ok(Selected { range: from..lines.len(), is_closed: false, start, grows: true })
             }
             Shape::Between(start, end) => {
                 let (start, end) = (clock::time(start), clock::time(end));
-                let range = lines.ending_after(start)..lines.starting_from(end);
-                if range.is_empty() || (query.strict && start < first.time) {
+                let is_closed = self.open_for(end, rule.target, now).is_none();
+                let is_there = self.is_there(start);
+                // A programme that begins just now is in the segment that grows, or in none yet.
+                let is_growing = !is_closed && start <= now;
+                let from = if is_growing { self.growing_from(start) } else { lines.ending_after(start) };
+                let range = from..lines.starting_from(end);
+                if range.is_empty() || (query.strict && !is_there) {
                     return Err(outside);
                 }
-                let is_closed = self.open_for(end, rule.target, now).is_none();
-                let start = (start >= first.time).then_some(start);
-                Ok(Selected { range, is_closed, start: start.filter(|_| !is_closed), grows: !is_closed })
+                let start = Some(start).filter(|_| is_there && !is_closed);
+                Ok(Selected { range, is_closed, start, grows: !is_closed })
             }
         }
+    }
+
+    /// Whether audio of `time` is there, that of the segment that grows included.
+    fn is_there(&self, time: Time) -> bool {
+        let newest = self.lines.growing().or_else(|| self.lines.last());
+        let is_before = |oldest: &Segment| oldest.time <= time;
+        self.lines.get(0).is_some_and(is_before) && newest.is_some_and(|newest| time < newest.end_time)
+    }
+
+    /// The first segment of a playlist that starts at `start` and grows: one that starts just now is as long as a live
+    /// playlist must be, and tells where to start.
+    fn growing_from(&self, start: Time) -> usize {
+        self.lines.ending_after(start).min(self.lines.len().saturating_sub(SEGMENTS_MIN))
     }
 
     /// The `window` before number `end`, and no less than a live playlist needs.
@@ -423,9 +438,16 @@ mod tests {
     const START: Time = Time(1_764_000_000_000_000);
     const DAY: Duration = Duration::from_secs(86_400);
 
-    /// A day of chunks of 24 frames, just more than half a second each, in segments of `segment_s`.
+    /// Length of a chunk of 24 frames.
+    const CHUNK_US: i64 = 512_000;
+
+    /// A day of chunks in segments of `segment_s`.
     fn a_day(segment_s: i64) -> State {
-        const CHUNK_US: i64 = 512_000;
+        with_chunks(segment_s, (0..DAY.as_micros() as i64 / CHUNK_US).map(|number| number * CHUNK_US))
+    }
+
+    /// Chunks that start so many microseconds after [`START`], in segments of `segment_s`.
+    fn with_chunks(segment_s: i64, starts: impl Iterator<Item = i64>) -> State {
         let config = Config {
             key: "test".to_owned(),
             dir: None,
@@ -434,19 +456,19 @@ mod tests {
             segment: Duration::from_secs(segment_s as u64),
         };
         let (mut writer, log, _) = Log::open(config, START).unwrap();
-        let mut segment = -1;
-        for number in 0..DAY.as_micros() as i64 / CHUNK_US {
-            let now = number * CHUNK_US / 1_000_000 / segment_s;
+        let (mut segment, mut end) = (-1, -1);
+        for start in starts {
+            let now = start / 1_000_000 / segment_s;
             writer.append(&Chunk {
                 format: AAC,
-                time: START.plus_micros(number * CHUNK_US),
+                time: START.plus_micros(start),
                 span_us: CHUNK_US as u32,
                 samples: 24 * 1024,
-                starts_segment: now != segment,
-                discontinuity: number == 0,
+                starts_segment: now != segment || start != end,
+                discontinuity: start != end,
                 data: Bytes::from_static(b"frames"),
             });
-            segment = now;
+            (segment, end) = (now, start + CHUNK_US);
         }
         let container = Container::Fmp4;
         let mut lines = Lines::new(container);
@@ -503,6 +525,35 @@ mod tests {
                 assert_eq!(selected.grows, !selected.is_closed);
             }
         }
+    }
+
+    #[test]
+    fn what_has_just_begun_is_there_and_shown_with_the_segments_before() {
+        let state = with_chunks(10, (0..105).map(|number| number * CHUNK_US));
+        let growing = *state.lines.growing().unwrap();
+        let (count, second) = (state.lines.len(), 1_000_000);
+        let start_s = growing.time.0 / second + 1;
+        let (start, now) = (Time(start_s * second), growing.end_time);
+        assert!(growing.time < start && start < now);
+        for query in
+            [format!("start={start_s}&strict=1"), format!("start={start_s}&end={}&strict=1", start_s + 60)]
+        {
+            let selected = select(&state, &query, now).unwrap();
+            let wanted =
+                Selected { range: count - 3..count, is_closed: false, start: Some(start), grows: true };
+            assert_eq!(selected, wanted, "{query}");
+        }
+        // Behind the newest audio: the same, but nowhere to start, and an error for who is strict.
+        let late_s = growing.end_time.0 / second + 2;
+        let late = Time(late_s * second);
+        for query in [format!("start={late_s}"), format!("start={late_s}&end={}", late_s + 60)] {
+            let selected = select(&state, &query, late).unwrap();
+            assert_eq!((selected.range, selected.start), (count - 3..count, None), "{query}");
+            assert!(select(&state, &format!("{query}&strict=1"), late).is_err(), "{query}");
+        }
+        // What has not begun yet is not shown.
+        let query = format!("start={late_s}&end={}", late_s + 60);
+        assert!(select(&state, &query, late.plus_micros(-1)).is_err());
     }
 
     #[test]
