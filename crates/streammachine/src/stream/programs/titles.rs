@@ -15,9 +15,18 @@ pub const TITLE_PREFIX: &str = "title-";
 /// The programmes that the titles of a log are.
 #[derive(Debug, Default)]
 pub(super) struct Titles {
-    /// The newest title and the oldest audio when the log was read.
-    read: Option<(Arc<MetaEntry>, Option<Position>)>,
+    read: Option<Read>,
     pub programs: Vec<Arc<Program>>,
+}
+
+/// What was in the log when it was read.
+#[derive(Debug)]
+struct Read {
+    newest: Arc<MetaEntry>,
+    oldest: Option<Position>,
+    /// Whether there was audio behind the newest title. Until then its start may turn out to be earlier, but no playlist
+    /// shows it.
+    is_settled: bool,
 }
 
 impl Titles {
@@ -29,22 +38,26 @@ impl Titles {
             return was_wanted;
         }
         let Some(newest) = log.metadata_history(1).pop() else { return false };
-        let is_same =
-            |(title, position): &(Arc<MetaEntry>, _)| Arc::ptr_eq(title, &newest) && *position == oldest;
+        let is_settled = log.edge().time > newest.time;
+        let is_same = |read: &Read| {
+            Arc::ptr_eq(&read.newest, &newest) && read.oldest == oldest && read.is_settled == is_settled
+        };
         if self.read.as_ref().is_some_and(is_same) {
             return false;
         }
         let history = log.metadata_changes(PROGRAMS_MAX);
         // The log dates a title by the oldest audio there is when that of its start has gone.
-        let known: HashMap<u64, Time> =
-            self.programs.iter().map(|program| (program.serial, program.start)).collect();
+        let unsettled =
+            self.read.as_ref().filter(|read| !read.is_settled).map(|read| serial(read.newest.time));
+        let settled = self.programs.iter().filter(|program| Some(program.serial) != unsettled);
+        let known: HashMap<u64, Time> = settled.map(|program| (program.serial, program.start)).collect();
         let start_of = |told: Time, start: Time| known.get(&serial(told)).copied().unwrap_or(start);
         let titles: Vec<(&str, Time, Time)> = history
             .iter()
             .map(|(start, told)| (told.metadata.title.as_str(), told.time, start_of(told.time, *start)))
             .collect();
         self.programs = programs(&titles).into_iter().map(Arc::new).collect();
-        self.read = Some((newest, oldest));
+        self.read = Some(Read { newest, oldest, is_settled });
         true
     }
 }
