@@ -24,9 +24,11 @@ use crate::stream::programs::Listed;
 
 /// Fewer segments than this are no live playlist.
 const SEGMENTS_MIN: usize = 3;
-/// Segments that leave the playlist will be there for so many target durations at least: its own length, and the three
-/// that the shortest playlist lasts.
-const LASTING_TARGETS: u32 = 4;
+/// Segments leave a live playlist only while so many target durations remain (RFC 8216 section 6.2.2).
+const REMAINING_TARGETS: u64 = 3;
+/// Segments that leave the playlist will be there for so many target durations at least: its own length, and the up to
+/// four that the shortest playlist lasts.
+const LASTING_TARGETS: u32 = 5;
 /// Part of the rewind buffer that is kept back for that at most.
 const LASTING_PART: u32 = 4;
 /// Bytes of finished texts that are kept in each container; a text with all of a day is 800 kB.
@@ -211,7 +213,7 @@ impl Playlists {
     pub fn shown(&self, stream: &Stream, rule: &Rule) -> Vec<Segment> {
         let mut state = self.packed.lock();
         state.follow(stream);
-        let from = state.lines.last().map_or(0, |last| state.window_start(last.end_time, rule.window));
+        let from = state.window_start(state.lines.len(), rule.window);
         state.lines.segments(from..state.lines.len()).copied().collect()
     }
 }
@@ -237,10 +239,13 @@ impl State {
         set_s.max((self.lines.longest_us() + 500_000) / 1_000_000)
     }
 
-    fn window_start(&self, end: Time, window: Option<Duration>) -> usize {
+    /// The first segment of the `window` before number `end`, which is no shorter than a live playlist must be. Gaps are
+    /// no audio.
+    fn window_start(&self, end: usize, window: Option<Duration>) -> usize {
         let Some(window) = window else { return 0 };
-        let micros = i64::try_from(window.as_micros()).unwrap_or(i64::MAX);
-        self.lines.ending_after(Time(end.0.saturating_sub(micros)))
+        let micros = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
+        let micros = micros.max(REMAINING_TARGETS * self.target_s() * 1_000_000);
+        self.lines.reaching_back(end, micros).min(end.saturating_sub(SEGMENTS_MIN))
     }
 
     /// For how long at most a window that ends at `end` goes on growing: until its audio is there, or would be late.
@@ -302,16 +307,15 @@ impl State {
     /// The first segment of a playlist that starts at `start` and grows: one that starts just now is as long as a live
     /// playlist must be, and tells where to start.
     fn growing_from(&self, start: Time) -> usize {
-        self.lines.ending_after(start).min(self.lines.len().saturating_sub(SEGMENTS_MIN))
+        self.lines.ending_after(start).min(self.window_start(self.lines.len(), Some(Duration::ZERO)))
     }
 
     /// The `window` before number `end`, and no less than a live playlist needs.
     fn live(&self, end: usize, window: Option<Duration>) -> Result<Selected, Missing> {
-        let last = end.checked_sub(1).and_then(|nth| self.lines.get(nth)).ok_or(Missing::NoData)?;
         if end < SEGMENTS_MIN {
             return Err(Missing::NoData);
         }
-        let from = self.window_start(last.end_time, window).min(end - SEGMENTS_MIN);
+        let from = self.window_start(end, window);
         Ok(Selected { range: from..end, is_closed: false, start: None, grows: false })
     }
 
@@ -355,8 +359,7 @@ impl State {
         let (first, last) = (lines.get(range.start), lines.get(range.end - 1));
         let (Some(first), Some(last)) = (first, last) else { unreachable!("a selection is never empty") };
         let target_s = self.target_s();
-        let skip_us = (SKIP_TARGETS * target_s * 1_000_000) as i64;
-        let recent = lines.ending_after(last.end_time.plus_micros(-skip_us)).max(range.start);
+        let recent = lines.reaching_back(range.end, SKIP_TARGETS * target_s * 1_000_000).max(range.start);
         let skipped = if text.skip && text.can_block { recent - range.start } else { 0 };
         let head = MediaHead {
             target_s,
@@ -531,6 +534,7 @@ mod tests {
     fn what_has_just_begun_is_there_and_shown_with_the_segments_before() {
         let state = with_chunks(10, (0..105).map(|number| number * CHUNK_US));
         let growing = *state.lines.growing().unwrap();
+        // Three segments of 9.7 and 10.2 s are too short.
         let (count, second) = (state.lines.len(), 1_000_000);
         let start_s = growing.time.0 / second + 1;
         let (start, now) = (Time(start_s * second), growing.end_time);
@@ -540,7 +544,7 @@ mod tests {
         {
             let selected = select(&state, &query, now).unwrap();
             let wanted =
-                Selected { range: count - 3..count, is_closed: false, start: Some(start), grows: true };
+                Selected { range: count - 4..count, is_closed: false, start: Some(start), grows: true };
             assert_eq!(selected, wanted, "{query}");
         }
         // Behind the newest audio: the same, but nowhere to start, and an error for who is strict.
@@ -548,12 +552,38 @@ mod tests {
         let late = Time(late_s * second);
         for query in [format!("start={late_s}"), format!("start={late_s}&end={}", late_s + 60)] {
             let selected = select(&state, &query, late).unwrap();
-            assert_eq!((selected.range, selected.start), (count - 3..count, None), "{query}");
+            assert_eq!((selected.range, selected.start), (count - 4..count, None), "{query}");
             assert!(select(&state, &format!("{query}&strict=1"), late).is_err(), "{query}");
         }
         // What has not begun yet is not shown.
         let query = format!("start={late_s}&end={}", late_s + 60);
         assert!(select(&state, &query, late.plus_micros(-1)).is_err());
+    }
+
+    #[test]
+    fn an_outage_is_no_audio() {
+        // 80 chunks, an hour without, and 40 more, in segments of 4 s: 16 of eight chunks or less on either side.
+        let starts = (0..80).chain(0..40).enumerate().map(|(nth, _)| nth as i64 * CHUNK_US);
+        let starts = starts.map(|start| if start < 80 * CHUNK_US { start } else { start + 3_600_000_000 });
+        let mut state = with_chunks(4, starts);
+        let (count, target_us) = (state.lines.len(), 4_000_000);
+        let after =
+            state.lines.segments(0..count).filter(|it| it.time > START.plus_micros(3_600_000_000)).count();
+        for end in count - after..=count {
+            for window_s in [1, 12, 20, 24] {
+                let wanted_us = (window_s * 1_000_000).max(3 * target_us);
+                let from = state.live(end, Some(Duration::from_secs(window_s))).unwrap().range.start;
+                let of = |from: usize| state.lines.segments(from..end).map(Segment::duration_us).sum::<u64>();
+                assert!(of(from) >= wanted_us && of(from + 1) < wanted_us, "{end} {window_s}");
+            }
+        }
+        assert!(after < 6, "the newest segments are on both sides");
+        let delta = get(&mut state, "container=fmp4&_HLS_skip=YES");
+        let text = std::str::from_utf8(&delta.text).unwrap();
+        let skipped = state.lines.reaching_back(count, 6 * target_us);
+        let listed: u64 = state.lines.segments(skipped..count).map(Segment::duration_us).sum();
+        assert!(listed >= 6 * target_us && skipped < count - after);
+        assert!(text.contains(&format!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}\n")), "{text}");
     }
 
     #[test]
