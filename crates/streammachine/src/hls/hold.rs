@@ -1,6 +1,7 @@
 //! Requests that are held until what they ask for is there: reloads of playlists, and the part that was hinted at. Each is
 //! woken by the writing of the log, has a deadline, and takes one of a bounded number of places.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,11 +33,16 @@ pub enum Reload {
     TooFar(u64),
 }
 
+/// Too many requests wait already, of all or of this client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoPlace;
+
 /// Holds the reload that `query` asks for, if it does, while its playlist grows: `open_for` tells for how long at most.
 pub async fn reload(
     hls: &Hls,
     stream: &Arc<Stream>,
     query: &HlsQuery,
+    client: IpAddr,
     open_for: impl Fn() -> Option<Duration>,
 ) -> Reload {
     let Some(segment) = query.blocks_for else { return Reload::AsItIs };
@@ -48,7 +54,7 @@ pub async fn reload(
     if is_far || segment > progress.whole.saturating_add(BLOCK_AHEAD) {
         return Reload::TooFar(progress.whole);
     }
-    let Ok(_place) = hls.held.try_acquire() else { return Reload::AsItIs };
+    let Some(_place) = hls.held.take(client) else { return Reload::AsItIs };
     let wait = async {
         loop {
             let grew = stream.grew();
@@ -72,14 +78,22 @@ pub async fn reload(
 }
 
 /// The segment in which `part` of number `seq` is, once it is there; none if it does not come.
-pub async fn part(hls: &Hls, stream: &Arc<Stream>, seq: SegmentSeq, part: u64) -> Option<Segment> {
+///
+/// # Errors
+/// It would have to wait, and `client` has no place for that.
+pub async fn part(
+    hls: &Hls,
+    stream: &Arc<Stream>,
+    (seq, part): (SegmentSeq, u64),
+    client: IpAddr,
+) -> Result<Option<Segment>, NoPlace> {
     let log = stream.log();
     match parts::find(log, seq, part) {
-        Place::There(segment) => return Some(segment),
-        Place::Missing => return None,
+        Place::There(segment) => return Ok(Some(segment)),
+        Place::Missing => return Ok(None),
         Place::Next => {}
     }
-    let _place = hls.held.try_acquire().ok()?;
+    let _place = hls.held.take(client).ok_or(NoPlace)?;
     let wait = async {
         loop {
             let grew = stream.grew();
@@ -90,10 +104,10 @@ pub async fn part(hls: &Hls, stream: &Arc<Stream>, seq: SegmentSeq, part: u64) -
             }
         }
     };
-    tokio::select! {
+    Ok(tokio::select! {
         found = timeout(patience(hls, stream, Container::Fmp4), wait) => found.ok().flatten(),
         () = hls.gate.given_away() => None,
-    }
+    })
 }
 
 fn patience(hls: &Hls, stream: &Arc<Stream>, container: Container) -> Duration {

@@ -13,6 +13,7 @@ mod group;
 mod hold;
 mod lines;
 mod parts;
+mod places;
 mod playlist;
 mod program;
 mod segment;
@@ -23,18 +24,15 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use regex::Regex;
-use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::base::gate::Gate;
 use crate::stream::Stream;
+use places::Places;
 use playlist::{Playlists, Rule};
 
 /// What a player that is not given the whole playlist is shown.
 const SHORT_WINDOW: Duration = Duration::from_secs(120);
-
-/// Requests that wait at once: each is a connection and a timer.
-const HELD_MAX: usize = 4096;
 
 /// What is set of HTTP Live Streaming.
 #[derive(Clone, Debug)]
@@ -53,7 +51,7 @@ pub struct Hls {
     config: HlsConfig,
     playlists: Mutex<HashMap<Uuid, Arc<Playlists>>>,
     /// Requests that may wait for a segment or a part at once.
-    held: Semaphore,
+    held: Places,
     /// When everything is given to another process, nothing is waited for any more.
     gate: Arc<Gate>,
 }
@@ -61,7 +59,7 @@ pub struct Hls {
 impl Hls {
     /// Playlists as `config` says.
     pub fn new(config: HlsConfig, gate: Arc<Gate>) -> Self {
-        Hls { config, playlists: Mutex::default(), held: Semaphore::new(HELD_MAX), gate }
+        Hls { config, playlists: Mutex::default(), held: Places::default(), gate }
     }
 
     fn depends_on_agent(&self) -> bool {
