@@ -1,6 +1,7 @@
 //! Requests for playlists, segments and parts, and their answers.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,6 +64,8 @@ pub struct Asked<'a> {
     pub headers: &'a HeaderMap,
     /// Who asks.
     pub who: Who<'a>,
+    /// Who asks; behind a proxy, the address that was forwarded.
+    pub client: IpAddr,
 }
 
 impl Asked<'_> {
@@ -119,7 +122,8 @@ pub async fn answer(context: &Context<'_>, asked: &Asked<'_>) -> Option<Response
         }
         HlsPath::Part { key, seq, part } => {
             let stream = context.streams.find(&key)?;
-            let found = hold::part(context.hls, &stream, SegmentSeq(seq), part).await;
+            let waited = hold::part(context.hls, &stream, (SegmentSeq(seq), part), asked.client).await;
+            let Ok(found) = waited else { return Some(unavailable("too many requests wait already\n")) };
             let read = |segment: &Segment| SegmentBody::read_part(stream.log(), segment, part);
             let body = found.map(|segment| (segment, read));
             let response = audio(context, asked, &stream, body, &format!("{part}.m4s"));
@@ -179,17 +183,13 @@ async fn media(context: &Context<'_>, asked: &Asked<'_>, stream: &Arc<Stream>, q
         return (StatusCode::BAD_REQUEST, NO_MP3_IN_FMP4).into_response();
     }
     let rule = context.hls.rule(asked.agent());
-    let now = context.clock.now().wall;
-    // What does not grow with the stream, or not any more, is not waited for.
-    let grows = match query.shape {
-        Shape::Live { .. } | Shape::Since(_) => true,
-        Shape::Delay { .. } => false,
-        Shape::Between(_, end) => clock::time(end) > now,
-    };
-    let reload = if grows { hold::reload(context.hls, stream, query).await } else { Reload::AsItIs };
+    let reload = hold::reload(context.hls, stream, query, asked.client, || {
+        context.hls.of(stream).playlists.open_for(stream, query, &rule, context.clock.now().wall)
+    });
+    let reload = reload.await;
     match reload {
         Reload::AsItIs | Reload::There => {}
-        Reload::TooLate => return unavailable(),
+        Reload::TooLate => return unavailable("the segment has not come\n"),
         Reload::TooFar(last) => {
             let text = format!("that is too far ahead of segment {last}, the newest\n");
             return (StatusCode::BAD_REQUEST, text).into_response();
@@ -212,9 +212,9 @@ async fn media(context: &Context<'_>, asked: &Asked<'_>, stream: &Arc<Stream>, q
     }
 }
 
-fn unavailable() -> Response {
+fn unavailable(reason: &'static str) -> Response {
     let headers = [(header::CACHE_CONTROL, "no-store"), (header::RETRY_AFTER, "1")];
-    (StatusCode::SERVICE_UNAVAILABLE, headers, "the segment has not come\n").into_response()
+    (StatusCode::SERVICE_UNAVAILABLE, headers, reason).into_response()
 }
 
 /// A playlist that is good for `freshness`, or for six times the `target` where it is the answer to a reload that waited.

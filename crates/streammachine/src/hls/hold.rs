@@ -1,6 +1,7 @@
 //! Requests that are held until what they ask for is there: reloads of playlists, and the part that was hinted at. Each is
 //! woken by the writing of the log, has a deadline, and takes one of a bounded number of places.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ const BLOCK_AHEAD: u64 = 2;
 /// What became of a reload that might wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reload {
-    /// It asked for nothing special, or no place was free: it is answered with what is there.
+    /// It asked for nothing special or for what does not grow any more, or no place was free: it is answered with what is
+    /// there.
     AsItIs,
     /// What it waited for is there.
     There,
@@ -31,9 +33,20 @@ pub enum Reload {
     TooFar(u64),
 }
 
-/// Holds the reload that `query` asks for, if it does.
-pub async fn reload(hls: &Hls, stream: &Arc<Stream>, query: &HlsQuery) -> Reload {
+/// Too many requests wait already, of all or of this client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoPlace;
+
+/// Holds the reload that `query` asks for, if it does, while its playlist grows: `open_for` tells for how long at most.
+pub async fn reload(
+    hls: &Hls,
+    stream: &Arc<Stream>,
+    query: &HlsQuery,
+    client: IpAddr,
+    open_for: impl Fn() -> Option<Duration>,
+) -> Reload {
     let Some(segment) = query.blocks_for else { return Reload::AsItIs };
+    let Some(open) = open_for() else { return Reload::AsItIs };
     let kept = hls.of(stream);
     let playlists = &kept.playlists;
     let part = query.blocks_for_part.filter(|_| lists_parts(query));
@@ -42,20 +55,22 @@ pub async fn reload(hls: &Hls, stream: &Arc<Stream>, query: &HlsQuery) -> Reload
     if is_far || segment > progress.whole.saturating_add(BLOCK_AHEAD) {
         return Reload::TooFar(progress.whole);
     }
-    let Ok(_place) = hls.held.try_acquire() else { return Reload::AsItIs };
+    let Some(_place) = hls.held.take(client) else { return Reload::AsItIs };
     let wait = async {
         loop {
             let grew = stream.grew();
-            if playlists.progress(stream, query.container).is_some_and(|progress| progress.has(segment, part))
-            {
+            let progress = playlists.progress(stream, query.container);
+            if progress.is_some_and(|progress| progress.has(segment, part)) || open_for().is_none() {
                 return;
             }
             grew.await;
         }
     };
+    let patience = patience(hls, stream, query.container);
     tokio::select! {
-        waited = timeout(patience(hls, stream, query.container), wait) => match waited {
+        waited = timeout(patience.min(open), wait) => match waited {
             Ok(()) => Reload::There,
+            Err(_) if open <= patience => Reload::AsItIs,
             Err(_) => Reload::TooLate,
         },
         // Nothing more comes here: it may ask again at once, of the process that goes on.
@@ -64,14 +79,22 @@ pub async fn reload(hls: &Hls, stream: &Arc<Stream>, query: &HlsQuery) -> Reload
 }
 
 /// The segment in which `part` of number `seq` is, once it is there; none if it does not come.
-pub async fn part(hls: &Hls, stream: &Arc<Stream>, seq: SegmentSeq, part: u64) -> Option<Segment> {
+///
+/// # Errors
+/// It would have to wait, and `client` has no place for that.
+pub async fn part(
+    hls: &Hls,
+    stream: &Arc<Stream>,
+    (seq, part): (SegmentSeq, u64),
+    client: IpAddr,
+) -> Result<Option<Segment>, NoPlace> {
     let log = stream.log();
     match parts::find(log, seq, part) {
-        Place::There(segment) => return Some(segment),
-        Place::Missing => return None,
+        Place::There(segment) => return Ok(Some(segment)),
+        Place::Missing => return Ok(None),
         Place::Next => {}
     }
-    let _place = hls.held.try_acquire().ok()?;
+    let _place = hls.held.take(client).ok_or(NoPlace)?;
     let wait = async {
         loop {
             let grew = stream.grew();
@@ -82,10 +105,10 @@ pub async fn part(hls: &Hls, stream: &Arc<Stream>, seq: SegmentSeq, part: u64) -
             }
         }
     };
-    tokio::select! {
+    Ok(tokio::select! {
         found = timeout(patience(hls, stream, Container::Fmp4), wait) => found.ok().flatten(),
         () = hls.gate.given_away() => None,
-    }
+    })
 }
 
 fn patience(hls: &Hls, stream: &Arc<Stream>, container: Container) -> Duration {

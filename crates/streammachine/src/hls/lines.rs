@@ -21,6 +21,8 @@ const SLACK_BYTES: usize = 64 * 1024;
 pub struct Line {
     /// The segment.
     pub segment: Segment,
+    /// How much audio there was before it in the life of the text, in microseconds: without the gaps.
+    audio_us: u64,
     /// Where its lines start in the life of the text.
     at: u64,
     /// Bytes of the lines before its parts.
@@ -106,7 +108,8 @@ impl Lines {
         let start_bytes = self.text.len() - at;
         write_end(&mut self.text, &entry);
         let at = self.text_start + at as u64;
-        self.lines.push_back(Line { segment, at, start_bytes, has_map });
+        let audio_us = self.lines.back().map_or(0, |line| line.audio_us + line.segment.duration_us());
+        self.lines.push_back(Line { segment, audio_us, at, start_bytes, has_map });
     }
 
     /// Whether the initialisation segment must be named before `segment`, which follows the last line.
@@ -185,6 +188,25 @@ impl Lines {
     /// Number of the first segment that ends after `time`.
     pub fn ending_after(&self, time: Time) -> usize {
         self.lines.partition_point(|line| line.segment.end_time <= time)
+    }
+
+    /// How much audio the segments in `range` have, in microseconds.
+    pub fn audio_us(&self, range: Range<usize>) -> u64 {
+        let until = |nth: usize| {
+            let line = nth.checked_sub(1).and_then(|nth| self.lines.get(nth));
+            line.map_or_else(
+                || self.lines.front().map_or(0, |first| first.audio_us),
+                |line| line.audio_us + line.segment.duration_us(),
+            )
+        };
+        until(range.end).saturating_sub(until(range.start))
+    }
+
+    /// Number of the first segment of as few before number `end` as have `micros` of audio; 0 if all of them have less.
+    pub fn reaching_back(&self, end: usize, micros: u64) -> usize {
+        let skipped = self.audio_us(0..end).saturating_sub(micros);
+        let first_us = self.lines.front().map_or(0, |first| first.audio_us);
+        self.lines.partition_point(|line| line.audio_us + line.segment.duration_us() - first_us <= skipped)
     }
 
     /// Number of the first segment that starts at `time` or later.

@@ -16,6 +16,7 @@ mod group;
 mod hold;
 mod lines;
 mod parts;
+mod places;
 mod playlist;
 mod program;
 mod segment;
@@ -28,21 +29,18 @@ use std::time::Duration;
 use audio::Mono;
 use parking_lot::Mutex;
 use regex::Regex;
-use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::base::gate::Gate;
 use crate::base::live::Live;
 use crate::stream::Stream;
 use bodies::Bodies;
+use places::Places;
 use playlist::{Playlists, Rule};
 use sessions::Sessions;
 
 /// What a player that is not given the whole playlist is shown.
 const SHORT_WINDOW: Duration = Duration::from_secs(120);
-
-/// Requests that wait at once: each is a connection and a timer.
-const HELD_MAX: usize = 4096;
 
 /// Players that have fetched nothing for this long, and for so many segments, are gone: they ask once a segment.
 const QUIET_MIN: Duration = Duration::from_secs(30);
@@ -73,7 +71,7 @@ pub struct Hls {
     config: Live<HlsConfig>,
     streams: Mutex<HashMap<Uuid, Arc<OfStream>>>,
     /// Requests that may wait for a segment or a part at once.
-    held: Semaphore,
+    held: Places,
     /// When everything is given to another process, nothing is waited for any more.
     gate: Arc<Gate>,
 }
@@ -81,7 +79,7 @@ pub struct Hls {
 impl Hls {
     /// Playlists as `config` says.
     pub fn new(config: Live<HlsConfig>, gate: Arc<Gate>) -> Self {
-        Hls { config, streams: Mutex::default(), held: Semaphore::new(HELD_MAX), gate }
+        Hls { config, streams: Mutex::default(), held: Places::default(), gate }
     }
 
     fn depends_on_agent(&self) -> bool {

@@ -129,13 +129,10 @@ impl Progress {
 /// Appends the lines of the segments in `range`, the last of `lines`, with the parts of the newest of them and of the
 /// segment that grows, and the hint at the next one.
 pub fn write(out: &mut String, lines: &Lines, range: Range<usize>, target_s: u64, key: &str) {
-    let growing_us = lines
-        .growing()
-        .map_or(0, |growing| growing.format.micros(grown(growing) * full(&growing.format)) as i64);
-    let listed_us = (LISTED_TARGETS * target_s * 1_000_000) as i64;
-    let newest = lines.last().map(|last| last.end_time.plus_micros(growing_us - listed_us));
-    let listed =
-        newest.map_or(range.start, |newest| lines.ending_after(newest)).clamp(range.start, range.end);
+    let growing_us =
+        lines.growing().map_or(0, |growing| growing.format.micros(grown(growing) * full(&growing.format)));
+    let listed_us = (LISTED_TARGETS * target_s * 1_000_000).saturating_sub(growing_us);
+    let listed = lines.reaching_back(range.end, listed_us).clamp(range.start, range.end);
     out.push_str(lines.text(range.start..listed));
     for nth in listed..range.end {
         let (Some(segment), (start, end)) = (lines.get(nth), lines.halves(nth)) else { break };

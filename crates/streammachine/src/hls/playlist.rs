@@ -22,9 +22,11 @@ use crate::stream::programs::Listed;
 
 /// Fewer segments than this are no live playlist.
 const SEGMENTS_MIN: usize = 3;
-/// Segments that leave the playlist will be there for so many target durations at least: its own length, and the three
-/// that the shortest playlist lasts.
-const LASTING_TARGETS: u32 = 4;
+/// Segments leave a live playlist only while so many target durations remain (RFC 8216 section 6.2.2).
+const REMAINING_TARGETS: u64 = 3;
+/// Segments that leave the playlist will be there for so many target durations at least: its own length, and the up to
+/// four that the shortest playlist lasts.
+const LASTING_TARGETS: u32 = 5;
 /// Part of the rewind buffer that is kept back for that at most.
 const LASTING_PART: u32 = 4;
 /// Bytes of finished texts that are kept in each container, their compressed forms included; a text with all of a day is
@@ -178,6 +180,19 @@ impl Playlists {
         state.lines.progress()
     }
 
+    /// For how long at most the playlist that `query` asks for goes on growing; none where it does not, or not any more.
+    pub fn open_for(&self, stream: &Stream, query: &HlsQuery, rule: &Rule, now: Time) -> Option<Duration> {
+        match query.shape {
+            Shape::Live { .. } | Shape::Since(_) => Some(Duration::MAX),
+            Shape::Delay { .. } => None,
+            Shape::Between(_, end) => {
+                let mut state = self.state(query.container).lock();
+                state.follow(stream);
+                state.open_for(clock::time(end), rule.target, now)
+            }
+        }
+    }
+
     /// Bound on the length of a segment, those of earlier runs included.
     pub fn target(&self, stream: &Stream, container: Container) -> Duration {
         let mut state = self.state(container).lock();
@@ -189,7 +204,7 @@ impl Playlists {
     pub fn shown(&self, stream: &Stream, rule: &Rule) -> Vec<Segment> {
         let mut state = self.packed.lock();
         state.follow(stream);
-        let from = state.lines.last().map_or(0, |last| state.window_start(last.end_time, rule.window));
+        let from = state.window_start(state.lines.len(), rule.window);
         state.lines.segments(from..state.lines.len()).copied().collect()
     }
 }
@@ -215,10 +230,21 @@ impl State {
         set_s.max((self.lines.longest_us() + 500_000) / 1_000_000)
     }
 
-    fn window_start(&self, end: Time, window: Option<Duration>) -> usize {
+    /// The first segment of the `window` before number `end`, which is no shorter than a live playlist must be. Gaps are
+    /// no audio.
+    fn window_start(&self, end: usize, window: Option<Duration>) -> usize {
         let Some(window) = window else { return 0 };
-        let micros = i64::try_from(window.as_micros()).unwrap_or(i64::MAX);
-        self.lines.ending_after(Time(end.0.saturating_sub(micros)))
+        let micros = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
+        let micros = micros.max(REMAINING_TARGETS * self.target_s() * 1_000_000);
+        self.lines.reaching_back(end, micros).min(end.saturating_sub(SEGMENTS_MIN))
+    }
+
+    /// For how long at most a window that ends at `end` goes on growing: until its audio is there, or would be late.
+    fn open_for(&self, end: Time, target: Duration, now: Time) -> Option<Duration> {
+        let is_reached = self.lines.last().is_some_and(|last| last.end_time >= end);
+        let late_us = LATE_US + 2 * target.as_micros() as i64;
+        let left_us = u64::try_from(end.plus_micros(late_us).micros_since(now)).unwrap_or(0);
+        (!is_reached && left_us > 0).then(|| Duration::from_micros(left_us))
     }
 
     fn select(&self, query: &HlsQuery, rule: &Rule, now: Time) -> Result<Selected, Missing> {
@@ -237,37 +263,50 @@ impl State {
             }
             Shape::Since(start) => {
                 let start = clock::time(start);
-                let from = lines.ending_after(start);
-                let is_there = start >= first.time && from < lines.len();
+                let is_there = self.is_there(start);
                 if query.strict && !is_there {
                     return Err(outside);
                 }
-                // One that starts just now is as long as a live playlist must be, and tells where to start.
-                let from = from.min(lines.len().saturating_sub(SEGMENTS_MIN));
+                let from = self.growing_from(start);
                 let start = is_there.then_some(start);
                 Ok(Selected { range: from..lines.len(), is_closed: false, start, grows: true })
             }
             Shape::Between(start, end) => {
                 let (start, end) = (clock::time(start), clock::time(end));
-                let range = lines.ending_after(start)..lines.starting_from(end);
-                if range.is_empty() || (query.strict && start < first.time) {
+                let is_closed = self.open_for(end, rule.target, now).is_none();
+                let is_there = self.is_there(start);
+                // A programme that begins just now is in the segment that grows, or in none yet.
+                let is_growing = !is_closed && start <= now;
+                let from = if is_growing { self.growing_from(start) } else { lines.ending_after(start) };
+                let range = from..lines.starting_from(end);
+                if range.is_empty() || (query.strict && !is_there) {
                     return Err(outside);
                 }
-                let late_us = LATE_US + 2 * rule.target.as_micros() as i64;
-                let is_closed = last.end_time >= end || now >= end.plus_micros(late_us);
-                let start = (start >= first.time).then_some(start);
-                Ok(Selected { range, is_closed, start: start.filter(|_| !is_closed), grows: !is_closed })
+                let start = Some(start).filter(|_| is_there && !is_closed);
+                Ok(Selected { range, is_closed, start, grows: !is_closed })
             }
         }
     }
 
+    /// Whether audio of `time` is there, that of the segment that grows included.
+    fn is_there(&self, time: Time) -> bool {
+        let newest = self.lines.growing().or_else(|| self.lines.last());
+        let is_before = |oldest: &Segment| oldest.time <= time;
+        self.lines.get(0).is_some_and(is_before) && newest.is_some_and(|newest| time < newest.end_time)
+    }
+
+    /// The first segment of a playlist that starts at `start` and grows: one that starts just now is as long as a live
+    /// playlist must be, and tells where to start.
+    fn growing_from(&self, start: Time) -> usize {
+        self.lines.ending_after(start).min(self.window_start(self.lines.len(), Some(Duration::ZERO)))
+    }
+
     /// The `window` before number `end`, and no less than a live playlist needs.
     fn live(&self, end: usize, window: Option<Duration>) -> Result<Selected, Missing> {
-        let last = end.checked_sub(1).and_then(|nth| self.lines.get(nth)).ok_or(Missing::NoData)?;
         if end < SEGMENTS_MIN {
             return Err(Missing::NoData);
         }
-        let from = self.window_start(last.end_time, window).min(end - SEGMENTS_MIN);
+        let from = self.window_start(end, window);
         Ok(Selected { range: from..end, is_closed: false, start: None, grows: false })
     }
 
@@ -314,8 +353,7 @@ impl State {
         let (first, last) = (lines.get(range.start), lines.get(range.end - 1));
         let (Some(first), Some(last)) = (first, last) else { unreachable!("a selection is never empty") };
         let target_s = self.target_s();
-        let skip_us = (SKIP_TARGETS * target_s * 1_000_000) as i64;
-        let recent = lines.ending_after(last.end_time.plus_micros(-skip_us)).max(range.start);
+        let recent = lines.reaching_back(range.end, SKIP_TARGETS * target_s * 1_000_000).max(range.start);
         let skipped = if text.skip && text.can_block { recent - range.start } else { 0 };
         let head = MediaHead {
             target_s,
@@ -388,104 +426,4 @@ fn header_value(text: &str) -> HeaderValue {
 }
 
 #[cfg(test)]
-mod tests {
-    use audio::{Chunk, Format};
-    use bytes::Bytes;
-    use rewind::{Config, SegmentSeq};
-    use wire::icy::Metadata;
-
-    use super::*;
-    use crate::hls::coding::Coding;
-
-    const AAC: Format =
-        Format { codec: Codec::Aac, profile: 2, sample_rate_hz: 48_000, channels: 2, bitrate_kbps: 0 };
-    const START: Time = Time(1_764_000_000_000_000);
-    const DAY: Duration = Duration::from_secs(86_400);
-
-    /// A title every three minutes.
-    const TITLE_CHUNKS: i64 = 350;
-
-    /// A day of chunks of 24 frames, just more than half a second each, in segments of `segment_s`.
-    fn a_day(segment_s: i64) -> (State, Arc<Log>) {
-        const CHUNK_US: i64 = 512_000;
-        let config = Config {
-            key: "test".to_owned(),
-            dir: None,
-            keep: 2 * DAY,
-            bytes_max: u64::MAX,
-            segment: Duration::from_secs(segment_s as u64),
-        };
-        let (mut writer, log, _) = Log::open(config, START).unwrap();
-        let mut segment = -1;
-        for number in 0..DAY.as_micros() as i64 / CHUNK_US {
-            let now = number * CHUNK_US / 1_000_000 / segment_s;
-            if number % TITLE_CHUNKS == 0 {
-                let title = format!("A Singer - The Song of number {}", number / TITLE_CHUNKS);
-                writer.set_metadata(Metadata { title, url: String::new() }, START);
-            }
-            writer.append(&Chunk {
-                format: AAC,
-                time: START.plus_micros(number * CHUNK_US),
-                span_us: CHUNK_US as u32,
-                samples: 24 * 1024,
-                starts_segment: now != segment,
-                discontinuity: number == 0,
-                data: Bytes::from_static(b"frames"),
-            });
-            segment = now;
-        }
-        let container = Container::Fmp4;
-        let mut lines = Lines::new(container);
-        lines.follow(&log, "test", Some(SegmentSeq(0)).max(log.segments().map(|it| it.first)));
-        let (texts, target) = (HashMap::new(), Duration::from_secs(segment_s as u64));
-        (State { container, target, followed: None, lines, texts }, log)
-    }
-
-    fn get((state, log): &mut (State, Arc<Log>), query: &str) -> Arc<Playlist> {
-        let query = wire::path::Query::decode(query).unwrap();
-        let query = HlsQuery::decode(&query, jiff::Timestamp::MAX, &jiff::tz::TimeZone::UTC).unwrap();
-        let rule = Rule { target: state.target, window: None };
-        let selected = state.select(&query, &rule, START).unwrap();
-        let named = Named { programs: &Listed::default(), titles: Some(&**log) };
-        let text = state.key(&selected, &query, Extras::default(), named);
-        state.text(text, &selected.range, "test", named)
-    }
-
-    #[test]
-    fn a_reload_of_a_day_is_small_without_its_old_part() {
-        for (segment_s, plain_max) in [(2, 2_300), (4, 3_500), (10, 7_500)] {
-            let mut day = a_day(segment_s);
-            let delta = get(&mut day, "container=fmp4&_HLS_skip=YES");
-            let [plain, gzip, brotli] =
-                [Coding::Identity, Coding::Gzip, Coding::Brotli].map(|coding| delta.text.body(coding));
-            let text = std::str::from_utf8(&plain).unwrap();
-            let titles: Vec<&str> = text.lines().filter(|line| line.contains("DATERANGE")).collect();
-            let titles_bytes = titles.concat().len() + titles.len();
-            assert!(titles.len() == FEW_TITLES && titles_bytes < 400, "{titles:?}");
-            assert!(titles[1].ends_with("X-TITLE=\"A Singer - The Song of number 482\""), "{titles:?}");
-            assert!(text.len() - titles_bytes < plain_max, "segments of {segment_s} s: {}", text.len());
-            let (gzip, brotli) = (gzip.len(), brotli.len());
-            assert!(gzip < 800 && brotli < 700, "segments of {segment_s} s: {gzip}, {brotli}");
-            let whole = get(&mut day, "container=fmp4");
-            assert!(whole.text.body(Coding::Identity).len() > 80 * 86_400 / segment_s as usize);
-        }
-    }
-
-    #[test]
-    fn texts_are_let_go_before_they_fill_the_memory() {
-        let mut day = a_day(10);
-        for start in 0..40 {
-            let start_s = START.0 / 1_000_000 + 10 * start;
-            let playlist = get(&mut day, &format!("container=fmp4&start={start_s}"));
-            // Those that have both compressed forms take less room than was kept for them.
-            if start % 3 == 0 {
-                playlist.text.body(Coding::Gzip);
-                playlist.text.body(Coding::Brotli);
-            }
-            let state = &day.0;
-            let bytes: usize = state.texts.values().map(|playlist| playlist.text.bytes()).sum();
-            assert!(bytes <= TEXTS_BYTES_MAX && !state.texts.is_empty(), "{bytes}");
-        }
-        assert!(day.0.texts.len() < 40);
-    }
-}
+mod tests;

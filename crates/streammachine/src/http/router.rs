@@ -1,6 +1,6 @@
 //! Everything that is not a stream on the fast path, through the HTTP server.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -55,6 +55,9 @@ pub fn build(app: Arc<App>, port: Port) -> Router {
     }
 }
 
+/// Stands for an address that nobody has told.
+const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
 /// True if whoever asks is a browser that wants to show a page, not a player that wants to play.
 pub fn wants_page(accept: Option<&str>, icy: Option<&str>) -> bool {
     icy.is_none() && accept.is_some_and(|accept| accept.contains("text/html"))
@@ -96,15 +99,18 @@ pub async fn hls(app: &App, request: &Parts) -> Option<Response> {
     if let Some(refusal) = refuse_agent(app, headers).filter(|_| HlsPath::decode(&path).is_some()) {
         return Some(refusal);
     }
-    let who = who(app, headers, peer(&request.extensions));
-    let asked = Asked { path: &path, query: &query, method, headers, who };
+    let forwarded_for = headers.get_all("x-forwarded-for").iter().next_back().and_then(|it| it.to_str().ok());
+    let peer = peer(&request.extensions);
+    let client = wire::host::nearest_ip(forwarded_for, app.behind_proxy, peer.ip());
+    let who = who(app, headers, peer);
+    let asked = Asked { path: &path, query: &query, method, headers, who, client };
     let mut response = answer(&app.hls_context(), &asked).await?;
     app.cors.get().put(response.headers_mut(), headers.get(header::ORIGIN));
     Some(response)
 }
 
 fn peer(extensions: &Extensions) -> SocketAddr {
-    let unknown = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+    let unknown = SocketAddr::new(UNKNOWN, 0);
     extensions.get::<PeerAddress>().map_or(unknown, |peer| peer.0)
 }
 
@@ -150,7 +156,9 @@ async fn other(State(app): State<Arc<App>>, Extension(cut): Extension<Cut>, requ
     }
     pages::playlist(&app, &ListenPath::decode(&path), &query, headers).unwrap_or_else(|| {
         let missing = if path.starts_with("/sg/") { "Invalid stream group.\n" } else { "Invalid stream.\n" };
-        short(&Short::new(404, missing))
+        // Caches keep what is missing for as long as they like, unless they are told.
+        let age = path.ends_with(".m3u8").then(|| ("cache-control", "max-age=1".to_owned()));
+        short(&Short::new(404, missing).with(age))
     })
 }
 

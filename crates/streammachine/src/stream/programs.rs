@@ -271,7 +271,7 @@ impl Programs {
         };
         fill(&mut program).map_err(ProgramError::Facts)?;
         self.check(&program, None, &state, now)?;
-        let placed = state.timeline.place(program)?;
+        let placed = state.timeline.place(program, now)?;
         state.rebuild(&self.log, now);
         Ok(placed)
     }

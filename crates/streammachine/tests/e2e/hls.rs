@@ -218,6 +218,9 @@ fn what_is_not_there_is_told() {
             response.status
         );
         assert_eq!(response.header("Access-Control-Allow-Origin"), Some("*"), "{target}");
+        if reason.starts_with("Invalid stream") && target.ends_with(".m3u8") {
+            assert_eq!(response.header("Cache-Control"), Some("max-age=1"), "{target}");
+        }
     }
     // What is partly gone is what is left.
     let clamped = media(&host, &format!("/test.m3u8?start={}&end={}", first_s - 100, first_s + 10));

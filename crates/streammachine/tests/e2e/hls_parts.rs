@@ -3,7 +3,8 @@
 
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in what they share
 
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -234,6 +235,12 @@ fn what_is_held_ends() {
     assert_eq!((hint.status, hint.header("Cache-Control")), (404, Some("max-age=1")));
     let reload = get(&host, &format!("{PLAYLIST}&_HLS_msn={}&_HLS_part={grown}", last + 1));
     assert_eq!((reload.status, reload.header("Cache-Control")), (503, Some("no-store")));
+    // A window whose end is past is still open while its audio may be late, and held like any other.
+    let (start, end) = (media.segments[10].date_us / 1000, jiff::Timestamp::now().as_millisecond());
+    let window = format!("{PLAYLIST}&start={start}&end={end}");
+    let open = self::media(&host, &window);
+    assert!(!open.is_closed && open.server_control.is_some_and(|it| it.starts_with("CAN-BLOCK-RELOAD=YES")));
+    assert_eq!(get(&host, &format!("{window}&_HLS_msn={}", last + 1)).status, 503);
     for (query, status) in [
         ("_HLS_part=0".to_owned(), 400),
         (format!("_HLS_msn={}", last + 3), 400),
@@ -247,6 +254,36 @@ fn what_is_held_ends() {
     ] {
         assert_eq!(page(&host, &format!("{PLAYLIST}&{query}")).0, status, "{query}");
     }
+}
+
+#[test]
+fn one_address_does_not_take_all_places() {
+    const ADDRESS_MAX: usize = 64;
+    let host = server(json!({"hls": {"segment_duration": 2}}));
+    play_aac(&host, 20);
+    let hint = media(&host, PLAYLIST).hint.unwrap();
+    let request = format!("GET {hint} HTTP/1.1\r\nHost: radio.example\r\nConnection: close\r\n\r\n");
+    let mut held: Vec<_> = (0..=ADDRESS_MAX)
+        .map(|_| {
+            let mut socket = TcpStream::connect(host.listeners()).unwrap();
+            socket.set_read_timeout(Some(DEADLINE)).unwrap();
+            socket.write_all(request.as_bytes()).unwrap();
+            socket
+        })
+        .collect();
+    let answers: Vec<String> = held
+        .iter_mut()
+        .map(|socket| {
+            let mut answer = String::new();
+            socket.read_to_string(&mut answer).unwrap();
+            answer.to_lowercase()
+        })
+        .collect();
+    // The source has gone: what is held ends with 404.
+    let (refused, ended): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.starts_with("http/1.1 503 "));
+    assert_eq!((refused.len(), ended.len()), (1, ADDRESS_MAX));
+    assert!(refused[0].contains("\r\nretry-after: 1\r\n"), "{}", refused[0]);
+    assert!(ended.iter().all(|it| it.starts_with("http/1.1 404 ")));
 }
 
 #[test]

@@ -118,7 +118,8 @@ pub(super) fn decode(text: &str) -> Result<Timeline, String> {
         }
         let (start, end) = (Time(start_us), end_us.map(Time));
         let program = Program { id, serial, name, start, end, description, url, image, made_by };
-        timeline.place(program).map_err(|error| error.to_string())?;
+        // There is room for each: no instant is needed to tell which has ended.
+        timeline.place(program, Time(0)).map_err(|error| error.to_string())?;
     }
     timeline.revision = 0;
     Ok(timeline)

@@ -6,7 +6,8 @@ use audio::Time;
 
 use super::schedule::Occurrence;
 
-/// Most programmes of a stream that are kept; the oldest goes when there are more. Two weeks of one every twenty minutes.
+/// Most programmes of a stream that are kept; when there are more, the one goes that ended first. Two weeks of one every
+/// twenty minutes.
 pub const PROGRAMS_MAX: usize = 1_000;
 
 /// What says that a programme was.
@@ -65,6 +66,11 @@ pub enum Misplaced {
     /// Another one without an end begins at the same instant.
     #[error("start: another programme without an end begins at the same instant")]
     SameStart,
+    /// There are as many as can be, and none of them ended before this one.
+    #[error(
+        "a stream has {PROGRAMS_MAX} programmes at most, and none that ended before this one could go for it"
+    )]
+    Full,
 }
 
 /// The programmes of a stream but for those made from titles, by their start.
@@ -86,28 +92,47 @@ impl Timeline {
     }
 
     /// Puts a programme into the row. Of those without an end only the last is open: each earlier one ends where the next
-    /// begins.
-    pub fn place(&mut self, mut program: Program) -> Result<Arc<Program>, Misplaced> {
+    /// begins. Where there are too many, the one that ended first by `now` goes.
+    pub fn place(&mut self, mut program: Program, now: Time) -> Result<Arc<Program>, Misplaced> {
         if self.find(&program.id).is_some() {
             return Err(Misplaced::Taken);
         }
         let open = self.programs.iter().position(|other| other.end.is_none());
-        if let (None, Some(open)) = (program.end, open) {
-            let other = &mut self.programs[open];
-            match other.start.cmp(&program.start) {
-                std::cmp::Ordering::Less => Arc::make_mut(other).end = Some(program.start),
+        let open = open.filter(|_| program.end.is_none());
+        let mut cut = None;
+        if let Some(open) = open {
+            let start = self.programs[open].start;
+            match start.cmp(&program.start) {
+                std::cmp::Ordering::Less => cut = Some(open),
                 std::cmp::Ordering::Equal => return Err(Misplaced::SameStart),
-                std::cmp::Ordering::Greater => program.end = Some(other.start),
+                std::cmp::Ordering::Greater => program.end = Some(start),
             }
+        }
+        let gone = self.gone_for(&program, now)?;
+        if let Some(open) = cut {
+            Arc::make_mut(&mut self.programs[open]).end = Some(program.start);
+        }
+        if let Some(gone) = gone {
+            self.programs.remove(gone);
         }
         let program = Arc::new(program);
         let place = self.programs.partition_point(|other| other.start <= program.start);
         self.programs.insert(place, Arc::clone(&program));
-        if self.programs.len() > PROGRAMS_MAX {
-            self.programs.remove(0);
-        }
         self.revision += 1;
         Ok(program)
+    }
+
+    /// The place of the one that must go for `program`, if one must.
+    fn gone_for(&self, program: &Program, now: Time) -> Result<Option<usize>, Misplaced> {
+        if self.programs.len() < PROGRAMS_MAX {
+            return Ok(None);
+        }
+        let ended = self.programs.iter().enumerate();
+        let first = ended.filter_map(|(place, other)| Some((other.ended(now)?, place))).min();
+        match first {
+            Some((end, place)) if program.ended(now).is_none_or(|own| own >= end) => Ok(Some(place)),
+            _ => Err(Misplaced::Full),
+        }
     }
 
     /// Puts `program` in the place of the one with its id; what was published of it keeps its serial.
@@ -122,7 +147,7 @@ impl Timeline {
             Some(old) if is_same(&old) => old.serial,
             _ => next.next_serial(now),
         };
-        let placed = next.place(program)?;
+        let placed = next.place(program, now)?;
         *self = next;
         Ok(placed)
     }
@@ -160,7 +185,8 @@ impl Timeline {
             let (description, url, image) = (None, None, None);
             let (end, made_by) = (Some(end), Maker::Schedule);
             let program = Program { id, serial, name, start, end, description, url, image, made_by };
-            self.place(program).expect("a free id and an end fit anywhere");
+            // A free id and an end fit anywhere; no room is only where nothing has ended, and what is on goes first.
+            let _ = self.place(program, now);
         }
         has_changed
     }
@@ -192,16 +218,16 @@ mod tests {
     #[test]
     fn one_without_an_end_ends_where_the_next_of_them_begins() {
         let mut timeline = Timeline::default();
-        timeline.place(program("b", 20, None)).unwrap();
-        timeline.place(program("news", 22, Some(25))).unwrap();
-        timeline.place(program("c", 30, None)).unwrap();
-        timeline.place(program("a", 10, None)).unwrap();
+        timeline.place(program("b", 20, None), Time(0)).unwrap();
+        timeline.place(program("news", 22, Some(25)), Time(0)).unwrap();
+        timeline.place(program("c", 30, None), Time(0)).unwrap();
+        timeline.place(program("a", 10, None), Time(0)).unwrap();
         assert_eq!(
             row(&timeline),
             [("a", 10, Some(30)), ("b", 20, Some(30)), ("news", 22, Some(25)), ("c", 30, None)]
         );
-        assert_eq!(timeline.place(program("d", 30, None)), Err(Misplaced::SameStart));
-        assert_eq!(timeline.place(program("b", 40, None)), Err(Misplaced::Taken));
+        assert_eq!(timeline.place(program("d", 30, None), Time(0)), Err(Misplaced::SameStart));
+        assert_eq!(timeline.place(program("b", 40, None), Time(0)), Err(Misplaced::Taken));
         assert_eq!(row(&timeline).len(), 4);
     }
 
@@ -209,7 +235,7 @@ mod tests {
     fn what_was_published_keeps_its_serial_only_if_no_more_than_an_end_is_added() {
         let mut timeline = Timeline::default();
         let serial = timeline.next_serial(Time(1_000));
-        timeline.place(Program { serial, ..program("a", 10, None) }).unwrap();
+        timeline.place(Program { serial, ..program("a", 10, None) }, Time(0)).unwrap();
         let mut change = |change: fn(&mut Program)| {
             let mut new = Program::clone(timeline.find("a").unwrap());
             change(&mut new);
@@ -227,8 +253,8 @@ mod tests {
     #[test]
     fn a_change_that_does_not_fit_changes_nothing() {
         let mut timeline = Timeline::default();
-        timeline.place(program("a", 10, Some(15))).unwrap();
-        timeline.place(program("b", 20, None)).unwrap();
+        timeline.place(program("a", 10, Some(15)), Time(0)).unwrap();
+        timeline.place(program("b", 20, None), Time(0)).unwrap();
         let before = timeline.clone();
         assert_eq!(timeline.replace(program("a", 20, None), Time(1)), Err(Misplaced::SameStart));
         assert_eq!(timeline, before);
@@ -237,22 +263,41 @@ mod tests {
     #[test]
     fn programmes_go_with_the_audio_of_their_end_and_are_bounded() {
         let mut timeline = Timeline::default();
-        timeline.place(program("a", 10, Some(20))).unwrap();
-        timeline.place(program("b", 12, Some(30))).unwrap();
-        timeline.place(program("open", 1, None)).unwrap();
+        timeline.place(program("a", 10, Some(20)), Time(0)).unwrap();
+        timeline.place(program("b", 12, Some(30)), Time(0)).unwrap();
+        timeline.place(program("open", 1, None), Time(0)).unwrap();
         assert!(!timeline.trim(Time(19)));
         assert!(timeline.trim(Time(20)));
         assert_eq!(row(&timeline), [("open", 1, None), ("b", 12, Some(30))]);
-        for nth in 0..PROGRAMS_MAX as i64 {
-            timeline.place(program(&format!("p{nth}"), 100 + nth, Some(2_000))).unwrap();
+    }
+
+    #[test]
+    fn one_too_many_takes_the_place_of_what_ended_first() {
+        let mut timeline = Timeline::default();
+        timeline.place(program("open", 1, None), Time(0)).unwrap();
+        timeline.place(program("long", 2, Some(1_000)), Time(0)).unwrap();
+        for nth in 0..PROGRAMS_MAX as i64 - 2 {
+            timeline.place(program(&format!("p{nth}"), 10, Some(500 + nth)), Time(0)).unwrap();
         }
-        assert_eq!((timeline.programs.len(), timeline.programs[0].id.as_str()), (PROGRAMS_MAX, "p0"));
+        let before = timeline.clone();
+        let mut place = |program, now| timeline.place(program, Time(now)).map(|it| it.id.clone());
+        // None has ended, or only the new one, or that before all others.
+        assert_eq!(place(program("new", 3, Some(2_000)), 499), Err(Misplaced::Full));
+        assert_eq!(place(program("new", 3, Some(4)), 499), Err(Misplaced::Full));
+        assert_eq!(place(program("new", 3, Some(4)), 502), Err(Misplaced::Full));
+        assert_eq!(place(program("new", 0, None), 502), Err(Misplaced::Full), "it would end at 1");
+        assert_eq!(place(program("new", 400, None), 499), Err(Misplaced::Full));
+        assert_eq!(timeline, before);
+        timeline.place(program("new", 400, None), Time(502)).unwrap();
+        assert_eq!(timeline.programs.len(), PROGRAMS_MAX);
+        assert_eq!(row(&timeline)[..2], [("open", 1, Some(400)), ("long", 2, Some(1_000))]);
+        assert_eq!((timeline.find("p0"), timeline.find("p1").is_some()), (None, true));
     }
 
     #[test]
     fn what_the_schedule_begins_is_recorded_under_an_id_of_its_own() {
         let mut timeline = Timeline::default();
-        timeline.place(program("news-1", 5, Some(6))).unwrap();
+        timeline.place(program("news-1", 5, Some(6)), Time(0)).unwrap();
         let occurrence =
             Occurrence { name: "News".to_owned(), id: "news-1".to_owned(), start: Time(10), end: Time(20) };
         assert!(timeline.record(vec![occurrence], Time(77)));
