@@ -490,8 +490,7 @@ mod tests {
     }
 
     fn get(state: &mut State, query: &str) -> Arc<Playlist> {
-        let selected = select(state, query, START).unwrap();
-        let query = decode(query);
+        let (selected, query) = (select(state, query, START).unwrap(), decode(query));
         let (text, none) =
             (state.key(&selected, &query, Extras::default(), &Listed::default()), Listed::default());
         state.text(text, &selected.range, "test", &none)
