@@ -108,6 +108,9 @@ enum Command {
 /// A mount as plain data, for another process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MountState {
+    /// Its id: who pulls it goes on, and still knows it by that.
+    #[serde(default = "Uuid::new_v4")]
+    id: Uuid,
     /// Ids of its live sources in their order.
     pub sources: Vec<Uuid>,
     /// The live source on air.
@@ -120,6 +123,7 @@ pub struct MountState {
 #[derive(Debug)]
 pub struct Mount {
     key: String,
+    id: RwLock<Uuid>,
     config: RwLock<Arc<MountConfig>>,
     silence_max: Duration,
     commands: mpsc::Sender<Command>,
@@ -136,16 +140,22 @@ impl Mount {
         let (announce, line) = watch::channel(Line::from([]));
         let Settings { config, silence_max, fallback } = settings;
         let key = config.key.clone();
-        let task = task::Task::new(key.clone(), fallback, clock, reports.clone(), announce);
+        let id = Uuid::new_v4();
+        let task = task::Task::new(key.clone(), id, fallback, clock, reports.clone(), announce);
         tasks::spawn("mount", task.run(inbox, outcomes));
         let config = RwLock::new(Arc::new(config));
         let history = History::default();
-        Arc::new(Mount { key, config, silence_max, commands, reports, line, history })
+        Arc::new(Mount { key, id: RwLock::new(id), config, silence_max, commands, reports, line, history })
     }
 
     /// Its key.
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Names it to other servers, among all mounts of all of them.
+    pub fn id(&self) -> Uuid {
+        *self.id.read()
     }
 
     /// Its path on the source port.
@@ -224,6 +234,7 @@ impl Mount {
 
     /// Goes on where another process stopped, with those of its live sources that are still there.
     pub async fn restore(&self, state: MountState, sources: Vec<Arc<Source>>) {
+        *self.id.write() = state.id;
         // As above.
         let _ = self.commands.send(Command::Restore(state, sources)).await;
     }

@@ -7,6 +7,7 @@ mod client;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
 
 use crate::base::clock::Clock;
 use crate::base::seldom::Seldom;
@@ -21,6 +22,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// What an upstream is asked for, and what is logged of it.
 struct Proxy<'a> {
     upstream: &'a Upstream,
+    mount: Uuid,
     limits: Limits,
     clock: Clock,
     output: &'a Output,
@@ -30,10 +32,10 @@ struct Proxy<'a> {
     complaint: Seldom,
 }
 
-/// Relays `upstream` until it is stopped.
-pub async fn run(upstream: &Upstream, limits: Limits, clock: Clock, output: Output) {
+/// Relays `upstream` to `mount` until it is stopped.
+pub async fn run(upstream: &Upstream, mount: Uuid, limits: Limits, clock: Clock, output: Output) {
     let (news, complaint) = (Seldom::default(), Seldom::default());
-    let mut proxy = Proxy { upstream, limits, clock, output: &output, titles: true, news, complaint };
+    let mut proxy = Proxy { upstream, mount, limits, clock, output: &output, titles: true, news, complaint };
     let stop = &output.source.stop;
     loop {
         let next = Instant::now() + RETRY;
@@ -59,17 +61,18 @@ impl Proxy<'_> {
     /// Asks once, and relays what is given to its end.
     async fn pull(&self) -> Result<End, Trouble> {
         let source = &self.output.source;
-        let ask = Ask { source: source.id, titles: self.titles };
-        let (connection, content) = tokio::select! {
+        let ask = Ask { mount: self.mount, titles: self.titles };
+        let (connection, opened) = tokio::select! {
             () = source.stop.cancelled() => return Ok(End::Stopped),
             opened = client::open(self.upstream, &ask) => opened?,
         };
+        self.output.fed_by(opened.mounts);
         if self.news.ready() {
             tracing::info!(%source, id = %source.id, "upstream connected");
         }
         let before = source.audio_bytes();
         // The reader looks after stopping by itself, so that no frame is lost that was found.
-        let end = reader::read(connection, content, self.limits, self.clock, self.output).await;
+        let end = reader::read(connection, opened.content, self.limits, self.clock, self.output).await;
         if end != End::Stopped && source.audio_bytes() > before && !self.output.interrupted().await {
             return Ok(End::Stopped);
         }

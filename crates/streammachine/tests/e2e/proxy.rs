@@ -2,6 +2,8 @@
 //! from another of our own.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 use testkit::audio::Report;
@@ -83,7 +85,7 @@ fn it_asks_as_a_player_does_and_shows_no_password() {
     assert_eq!((shown.len(), &shown[0]["source"], &shown[0]["url"]), (1, &json!(expected), &json!(expected)));
     assert_eq!((&shown[0]["connected"], &shown[0]["isFallback"]), (&json!(true), &json!(true)));
     assert_eq!(shown[0]["streamKey"], status(&host, "test")["vitals"]["streamKey"]);
-    let id = shown[0]["uuid"].as_str().unwrap();
+    let id = mount_id(&host, "test");
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(
         upstream.requests(),
@@ -380,7 +382,51 @@ fn one_of_our_own_is_relayed_with_its_titles() {
     wait_for_title(&second, TITLE);
     wait_for_buffer(&second, "test", 5.0);
     let report = frames().scan(&pump_all(&second));
-    assert!(report.is_whole() && report.breaks.is_empty() && report.first == Some(0), "{report:?}");
+    assert!(report.is_whole() && report.breaks.is_empty(), "{report:?}");
+}
+
+/// What the stream `key`, which is on air, is called to servers that pull it.
+#[track_caller]
+fn mount_id(host: &Host, key: &str) -> String {
+    chain_of(host, key).remove(0)
+}
+
+/// The mounts that the stream `key`, which is on air, says it comes from.
+#[track_caller]
+fn chain_of(host: &Host, key: &str) -> Vec<String> {
+    let answer = listen_with(host, &format!("/{key}"), &[("X-StreamMachine-Source", "of a test")]);
+    let told = answer.header("x-streammachine-source").expect("it is told");
+    told.split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn streams_that_fall_back_to_each_other_do_not_feed_themselves() {
+    // Their own address is known only when they run.
+    let address = Arc::new(OnceLock::<SocketAddr>::new());
+    let known = Arc::clone(&address);
+    let upstream = Upstream::start(move |_, head| match known.get() {
+        Some(address) => {
+            let target = head.split(' ').nth(1).unwrap();
+            Reply::new(&format!("HTTP/1.1 302 Found\r\nLocation: http://{address}{target}"), b"")
+        }
+        None => Reply::status("404 Not Found"),
+    });
+    let stream = |to: &str| json!({"source_password": PASSWORD, "burst": 5, "fallback": upstream.url(to)});
+    let host =
+        Host::start(json!({"streams": {"test": stream("/b"), "b": stream("/c"), "c": stream("/test")}}));
+    address.set(host.listeners()).unwrap();
+    let source = on_air(&host, 5);
+    wait_for_buffer(&host, "b", 1.0);
+    let (b, c) = (chain_of(&host, "b"), chain_of(&host, "c"));
+    assert_eq!(c, [mount_id(&host, "c"), mount_id(&host, "test")]);
+    assert_eq!(b, [&[mount_id(&host, "b")], &c[..]].concat());
+    drop(source);
+    host.wait_for_log("the answer is 403 Forbidden");
+    // Nothing was given twice.
+    for key in ["test", "b", "c"] {
+        let report = frames().scan(&listen(&host, &format!("/{key}?pump=3600")).read_body());
+        assert!(report.is_whole() && report.breaks.is_empty(), "{key}: {report:?}");
+    }
 }
 
 #[test]
@@ -389,7 +435,7 @@ fn a_stream_does_not_feed_itself() {
     let upstream = Upstream::start(move |_, _| Reply::new(OK, &audio).hold());
     let host = relay(&upstream.url("/live"));
     wait_for_buffer(&host, "test", 4.0);
-    let id = line(&host, "test")[0]["uuid"].as_str().unwrap().to_owned();
+    let id = mount_id(&host, "test");
     let ask = |id: &str| {
         ListenerClient::get(
             host.listeners(),
@@ -399,5 +445,8 @@ fn a_stream_does_not_feed_itself() {
     };
     let mut refused = ask(&id);
     assert_eq!((refused.status, refused.read_text().as_str()), (403, "The stream would feed itself.\n"));
-    assert_eq!(ask("of another server").status, 200);
+    assert_eq!(ask(&format!("of another server, {id}")).status, 403);
+    let other = ask("of another server");
+    // It is given no burst.
+    assert_eq!((other.status, other.header("x-content-behind")), (200, Some("0.000")));
 }
