@@ -61,13 +61,13 @@ impl Door {
             Ok(admitted) => admitted,
             Err(denied) => {
                 match given {
-                    Some(_) => self.refuse(asked, &denied).await,
+                    Some(_) => self.refuse(asked, &denied, denied.refusal.account()).await,
                     None => self.challenge(asked, &denied),
                 }
                 return answer_and_close(socket, &answers::unauthorized()).await;
             }
         };
-        self.throttle.succeeded(peer.ip());
+        admitted.account(|account| self.throttle.succeeded(peer.ip(), account));
         let announced = Announced::read(head.headers());
         if let Some(foreign) = self.find_foreign(&asked, &announced, &admitted.mount) {
             return answer_and_close(socket, &answers::unsupported(&foreign.to_string())).await;

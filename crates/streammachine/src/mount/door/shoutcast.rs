@@ -8,6 +8,7 @@ use wire::shoutcast::{INVALID_PASSWORD, Login, WELCOME, parse_headers};
 
 use super::{Door, Guest, welcome};
 use crate::base::head::{Failure, Incoming, answer_and_close};
+use crate::base::throttle::Account;
 use crate::mount::Sender;
 use crate::mount::admission;
 use crate::mount::history::{Asked, Protocol};
@@ -33,11 +34,11 @@ impl Door {
             Err(denied) => {
                 // Whoever waits for a refusal takes no place among those whose heads are read.
                 let (socket, _) = incoming.into_parts();
-                self.refuse(asked, &denied).await;
+                self.refuse(asked, &denied, Account::Unknown).await;
                 return answer_and_close(socket, INVALID_PASSWORD).await;
             }
         };
-        self.throttle.succeeded(peer.ip());
+        admitted.account(|account| self.throttle.succeeded(peer.ip(), account));
         let dj = admitted.person.into_dj();
         let mount = admitted.mount;
         let asked = asked.request("", &mount.path()).user(dj.as_deref());
