@@ -240,8 +240,7 @@ impl App {
         if chain::parse(Some(puller)).iter().any(|id| chain.contains(id)) {
             return Err(Short::new(403, "The stream would feed itself.\n"));
         }
-        let is_on_air = stream.mount().line().first().is_some_and(|source| source.format().is_some());
-        if is_on_air || asked.start != Start::Live {
+        if stream.mount().on_air().is_some() || asked.start != Start::Live {
             return Ok(());
         }
         Err(Short::new(404, "No source is on air.\n"))

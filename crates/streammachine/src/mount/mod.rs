@@ -193,6 +193,11 @@ impl Mount {
         Arc::clone(&self.line.borrow())
     }
 
+    /// The source that is heard; none while the first in line gives no audio, as an upstream that is down.
+    pub fn on_air(&self) -> Option<Arc<Source>> {
+        self.line().first().filter(|source| source.format().is_some()).cloned()
+    }
+
     /// Tells that a source of `sender` is let in and about to be added, under the returned id. What it tells of what it
     /// plays may come first: encoders send that as soon as they are let in, over another connection.
     pub async fn expect(&self, sender: Sender) -> Uuid {

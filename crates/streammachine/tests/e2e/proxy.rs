@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
@@ -427,6 +428,33 @@ fn streams_that_fall_back_to_each_other_do_not_feed_themselves() {
         let report = frames().scan(&listen(&host, &format!("/{key}?pump=3600")).read_body());
         assert!(report.is_whole() && report.breaks.is_empty(), "{key}: {report:?}");
     }
+}
+
+#[test]
+fn an_upstream_that_is_down_is_no_source_on_air() {
+    let is_up = Arc::new(AtomicBool::new(false));
+    let (asked, audio) = (Arc::clone(&is_up), frames().bytes(0..200));
+    let upstream = Upstream::start(move |_, _| match asked.load(Ordering::Relaxed) {
+        true => Reply::new(OK, &audio).hold(),
+        false => Reply::status("404 Not Found"),
+    });
+    let host = relay(&upstream.url("/live"));
+    let get = |target: &str| -> Value {
+        serde_json::from_str(&listen(&host, target).read_text()).expect("it is JSON")
+    };
+    let shown = || {
+        [
+            json!(get("/status-json.xsl")["icestats"].get("source").is_some()),
+            get("/streams.json")[0]["live"].clone(),
+            get("/statistics?json=1")["activestreams"].clone(),
+            json!(listen(&host, "/admin/streamlist").read_text().contains("/test")),
+        ]
+    };
+    host.wait_for_log("no audio from the upstream; trying again");
+    assert_eq!(shown(), [json!(false), json!(false), json!(0), json!(false)]);
+    is_up.store(true, Ordering::Relaxed);
+    wait_for_buffer(&host, "test", 4.0);
+    assert_eq!(shown(), [json!(true), json!(true), json!(1), json!(true)]);
 }
 
 #[test]
