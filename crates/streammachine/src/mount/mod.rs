@@ -93,6 +93,7 @@ pub type Line = Arc<[Arc<Source>]>;
 enum Command {
     Add(Arc<Source>),
     Expect(Uuid, Sender),
+    Withdraw(Uuid),
     Metadata(Sender, Metadata),
     Tap(Tap),
     /// A tap that has heard all so far.
@@ -205,6 +206,12 @@ impl Mount {
         // A mount that has ended takes no source either.
         let _ = self.commands.send(Command::Expect(id, sender)).await;
         id
+    }
+
+    /// Tells that the source that was to be added as `id` does not come.
+    pub async fn withdraw(&self, id: Uuid) {
+        // A mount that has ended waits for none.
+        let _ = self.commands.send(Command::Withdraw(id)).await;
     }
 
     /// Adds a source; its task reports through what is returned. None if the mount has ended.

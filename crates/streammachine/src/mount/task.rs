@@ -138,6 +138,7 @@ impl Task {
                 self.settle();
             }
             Command::Expect(id, sender) => self.titles.expect(id, sender, self.clock.mono()),
+            Command::Withdraw(id) => self.titles.withdraw(id),
             Command::Metadata(teller, metadata) => {
                 let title = self.titles.tell(&teller, metadata, self.on_air, self.clock.mono());
                 if self.on_air.is_none_or(|id| self.titles.of(id) == Some(&title)) {

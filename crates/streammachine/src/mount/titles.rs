@@ -138,6 +138,11 @@ impl Titles {
         self.forget(now);
     }
 
+    /// The source that was let in as `id` does not come, and what was told for it is nobody's.
+    pub fn withdraw(&mut self, id: Uuid) {
+        self.entries.retain(|entry| !matches!(entry.place, Place::Coming(of, _) if of == id));
+    }
+
     /// The source `id` of `sender` is there. It has what was told for it since it was let in, else what it told last
     /// before a short break.
     pub fn arrive(&mut self, id: Uuid, sender: Sender, now: Mono) {
@@ -439,6 +444,17 @@ mod tests {
         assert_eq!((told(&titles, ids[0]), titles.of(id)), (None, None));
         titles.arrive(id, encoder, at(3));
         assert_eq!((told(&titles, ids[0]), told(&titles, id)), (None, some("T")));
+    }
+
+    #[test]
+    fn who_does_not_come_after_all_is_not_meant() {
+        let (mut titles, ids) = titles(&[encoder(1, "ls")]);
+        let id = Uuid::new_v4();
+        titles.expect(id, encoder(2, "butt"), at(1));
+        titles.withdraw(id);
+        titles.withdraw(ids[0]);
+        titles.tell(&encoder(2, "butt"), metadata("T"), Some(ids[0]), at(2));
+        assert_eq!((titles.entries.len(), told(&titles, ids[0])), (1, some("T")));
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl Door {
         let sender = Sender { dj: dj.clone(), ip: Some(peer.ip()), agent: Some(agent.clone()) };
         let id = admitted.mount.expect(sender).await;
         if !welcome(&mut socket, wanted.welcome()).await {
-            return;
+            return admitted.mount.withdraw(id).await;
         }
         let body = wanted.body.into();
         let origin = Origin::Icecast { peer, agent };

@@ -48,7 +48,7 @@ impl Door {
         let id = mount.expect(Sender { dj: dj.clone(), ip: Some(peer.ip()), agent: None }).await;
         // Most encoders send nothing more before this.
         if !welcome(incoming.socket(), WELCOME).await {
-            return;
+            return mount.withdraw(id).await;
         }
         let headers = match incoming.until(parse_headers).await {
             Ok((headers, length)) => {
@@ -63,12 +63,14 @@ impl Door {
                 };
                 tracing::info!(%peer, mount = mount.key(), reason = why, "source refused");
                 mount.history().refused(asked, why, self.clock.now().wall);
+                mount.withdraw(id).await;
                 return answer_and_close(incoming.into_parts().0, b"").await;
             }
         };
         let pairs = || headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let announced = Announced::read(pairs());
         if self.find_foreign(&asked.clone().headers(pairs()), &announced, &mount).is_some() {
+            mount.withdraw(id).await;
             // It was let in when it had not said so yet; the protocol has no words for this.
             return answer_and_close(incoming.into_parts().0, b"").await;
         }
