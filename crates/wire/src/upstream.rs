@@ -12,7 +12,8 @@ use crate::metadata::clean;
 use crate::source::Body;
 use crate::text::decode;
 
-/// Header by which a server that asks itself knows that.
+/// Header by which servers that pull each other know that they feed themselves: ids of mounts, commas between them. Who
+/// asks names the mount that is fed; the answer names the mount that is heard, and those that it is fed by.
 pub const SOURCE_HEADER: &str = "X-StreamMachine-Source";
 
 /// Longest status line, its end not counted.
@@ -35,7 +36,7 @@ pub struct Get<'a> {
     pub credentials: Option<&'a Credentials>,
     /// Whether titles are wanted in the audio.
     pub titles: bool,
-    /// Names the source that is fed: [`SOURCE_HEADER`].
+    /// Names the mount that is fed: [`SOURCE_HEADER`].
     pub source: &'a str,
 }
 
@@ -119,6 +120,11 @@ impl Answer {
     /// Where it leads elsewhere: that place as it is written, maybe relative.
     pub fn location(&self) -> Option<&str> {
         matches!(self.status, 301 | 302 | 303 | 307 | 308).then(|| self.header("location")).flatten()
+    }
+
+    /// The mounts that the audio comes from, as [`SOURCE_HEADER`] has them.
+    pub fn sources(&self) -> Option<&str> {
+        self.header(SOURCE_HEADER)
     }
 
     /// Media type without parameters, in lower case; empty if none is told.

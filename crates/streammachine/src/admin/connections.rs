@@ -9,7 +9,7 @@ use crate::source::{End, Source};
 
 /// All connections in `history`, the latest first; `mount` is theirs.
 pub fn shown(history: &History, mount: Option<&Mount>) -> Value {
-    let on_air = mount.and_then(|mount| mount.line().first().map(|source| source.id));
+    let on_air = mount.and_then(Mount::on_air).map(|source| source.id);
     history.all().iter().map(|record| one(record, on_air)).collect()
 }
 

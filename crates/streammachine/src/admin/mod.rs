@@ -20,7 +20,7 @@ use crate::admin::access::{Access, Caller, Refusal};
 use crate::admin::reload::Reload;
 use crate::base::clock::Clock;
 use crate::base::live::Live;
-use crate::base::throttle::Throttle;
+use crate::base::throttle::{Account, Throttle};
 use crate::hls::Hls;
 use crate::listener::Audience;
 use crate::listener::delivery::Delivery;
@@ -69,12 +69,14 @@ impl Admin {
         if has_password && self.throttle.is_crowded(client) {
             return Err(Refusal::Crowded);
         }
+        let given = wire::auth::basic(caller.authorization);
+        let account = given.as_ref().map_or(Account::Unknown, |given| Account::User(&given.user));
         let checked = self.access.get().check(caller);
         match checked {
             Err(Refusal::Unauthorized) if has_password => {
-                self.throttle.punish(client, self.clock.mono()).await;
+                self.throttle.punish(client, account, self.clock.mono()).await;
             }
-            Ok(()) if has_password => self.throttle.succeeded(client),
+            Ok(()) if has_password => self.throttle.succeeded(client, account),
             _ => {}
         }
         checked

@@ -32,7 +32,7 @@ pub fn mount(mount: &Mount) -> Value {
     let line = mount.line();
     let sources: Vec<Value> = line.iter().map(|it| source(it)).collect();
     let mut shown = json!({ "key": mount.key(), "sources": sources });
-    if let Some(dj) = line.first().and_then(|source| source.dj.as_deref()) {
+    if let Some(dj) = mount.on_air().and_then(|source| source.dj.clone()) {
         shown["dj"] = json!(dj);
     }
     shown

@@ -94,8 +94,7 @@ impl Directories {
 /// What is told of `stream`; none while it is not public or no source of known format is on air.
 fn station(stream: &Stream, seats: usize) -> Option<Station> {
     let config = stream.config();
-    let line = stream.mount().line();
-    let format = line.first().filter(|source| !source.is_fallback())?.format()?;
+    let format = stream.mount().on_air().filter(|source| !source.is_fallback())?.format()?;
     let listen_url = config.listen_url().filter(|_| config.public)?;
     let of_stream = stream.station();
     let metadata = stream.log().metadata();

@@ -17,6 +17,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use regex::RegexSet;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use uuid::Uuid;
 use wire::instant;
 use wire::listen::{ListenPath, ListenQuery, Start};
 use wire::path::split_target;
@@ -31,7 +32,9 @@ use crate::listener::delivery::Delivery;
 use crate::listener::opening::{Opened, Refused, open};
 use crate::listener::roster::{Roster, Who};
 use crate::listener::{Audience, Hearing, Seat, answer, program};
+use crate::mount::Mount;
 use crate::mount::door::Door;
+use crate::source::chain;
 use crate::stream::Stream;
 use crate::stream::registry::Registry;
 
@@ -87,7 +90,7 @@ pub struct Ask<'a> {
     pub origin: Option<&'a str>,
     /// `Icy-MetaData`.
     pub icy: Option<&'a str>,
-    /// The source that another server's stream is pulled for, if a server asks.
+    /// The mounts that are fed with it, if a server asks.
     pub puller: Option<&'a str>,
     /// `Range`, if it is to be heeded: `If-Range` asks for all when it cannot be said that nothing has changed.
     pub range: Option<&'a str>,
@@ -188,7 +191,10 @@ impl App {
             Ok(opened) => opened,
             Err(short) => return cors(short),
         };
-        let headers = answer::headers(stream, &opened, &self.cors.get(), ask.origin);
+        let mut headers = answer::headers(stream, &opened, &self.cors.get(), ask.origin);
+        if ask.puller.is_some() {
+            headers.push(("x-streammachine-source", chain::render(&self.chain_of(stream.mount()))));
+        }
         if ask.head_only {
             return Answer::Head(headers);
         }
@@ -214,29 +220,42 @@ impl App {
             return Err(Short::new(302, text).with(headers));
         }
         let asked = program::resolve(stream, asked, wall).map_err(|missing| Short::new(404, missing.0))?;
+        let mut burst = stream.config().burst;
         if let Some(puller) = ask.puller {
-            admit_puller(stream, puller, &asked)?;
+            self.admit_puller(stream, puller, &asked)?;
+            // A server has no player to fill: its listeners would hear the burst's audio twice, once of each source.
+            burst = Duration::ZERO;
         }
         let icy = ask.icy.is_some_and(|value| value.trim() == "1");
-        let mut opened = open(stream, &asked, icy, &self.clock).map_err(refusal)?;
+        let mut opened = open(stream, &asked, icy, burst, &self.clock).map_err(refusal)?;
         if !ask.head_only {
             opened.narrow(ask.range).map_err(refusal)?;
         }
         Ok(opened)
     }
-}
 
-/// Refuses a server that would hear itself, and one that would hear the end of the last source at each of its tries.
-fn admit_puller(stream: &Stream, puller: &str, asked: &ListenQuery) -> Result<(), Short> {
-    let line = stream.mount().line();
-    if line.iter().any(|source| source.id.to_string() == puller) {
-        return Err(Short::new(403, "The stream would feed itself.\n"));
+    /// Refuses a server that would hear itself, and one that would hear the end of the last source at each of its tries.
+    fn admit_puller(&self, stream: &Stream, puller: &str, asked: &ListenQuery) -> Result<(), Short> {
+        let chain = self.chain_of(stream.mount());
+        if chain::parse(Some(puller)).iter().any(|id| chain.contains(id)) {
+            return Err(Short::new(403, "The stream would feed itself.\n"));
+        }
+        if stream.mount().on_air().is_some() || asked.start != Start::Live {
+            return Ok(());
+        }
+        Err(Short::new(404, "No source is on air.\n"))
     }
-    let is_on_air = line.first().is_some_and(|source| source.format().is_some());
-    if is_on_air || asked.start != Start::Live {
-        return Ok(());
+
+    /// The mounts that `mount` hears, itself first. What those of this server hear is looked up, as it changes while they
+    /// are pulled; other servers told at the start what theirs hear.
+    fn chain_of(&self, mount: &Mount) -> Vec<Uuid> {
+        let streams = self.streams.all();
+        chain::follow(mount.id(), |id| {
+            let found = streams.iter().map(|stream| stream.mount()).find(|mount| mount.id() == id);
+            let line = found.map(|mount| mount.line());
+            line.iter().flat_map(|line| line.iter()).flat_map(|source| source.upstreams().to_vec()).collect()
+        })
     }
-    Err(Short::new(404, "No source is on air.\n"))
 }
 
 fn refusal(refused: Refused) -> Short {

@@ -94,7 +94,7 @@ fn facts(app: &App, stream: &Stream, now: &str) -> Value {
         "start": span.map(|span| iso(span.start)),
         "end": span.map(|span| iso(span.end)),
         "listeners": stream.listeners(),
-        "live": !stream.mount().line().is_empty(),
+        "live": stream.mount().on_air().is_some(),
         "now": now,
         "zone": config.timezone.as_ref().unwrap_or(&app.zone).iana_name(),
     })

@@ -78,11 +78,20 @@ pub enum Refused {
     },
 }
 
-/// Opens `stream` as `query` asks; with metadata if `icy`.
-pub fn open(stream: &Arc<Stream>, query: &ListenQuery, icy: bool, clock: &Clock) -> Result<Opened, Refused> {
+/// Opens `stream` as `query` asks; with metadata if `icy`, and with `burst` of audio at once.
+///
+/// # Errors
+/// What is asked for is not there.
+pub fn open(
+    stream: &Arc<Stream>,
+    query: &ListenQuery,
+    icy: bool,
+    burst: Duration,
+    clock: &Clock,
+) -> Result<Opened, Refused> {
     let config = stream.config();
     let now = clock.steady();
-    let mut request = request(stream, query, now);
+    let mut request = request(stream, query, burst, now);
     // A span is a file; nobody looks for titles in it.
     if icy && request.pace == Pace::Live {
         request.metaint = NonZeroU32::new(config.meta_interval);
@@ -114,8 +123,7 @@ pub fn open(stream: &Arc<Stream>, query: &ListenQuery, icy: bool, clock: &Clock)
     })
 }
 
-fn request(stream: &Stream, query: &ListenQuery, now: Time) -> Request {
-    let burst = stream.config().burst;
+fn request(stream: &Stream, query: &ListenQuery, burst: Duration, now: Time) -> Request {
     let edge = stream.log().edge().time;
     if let Some(pump) = query.pump {
         let from = pump.from.unwrap_or(pump.length);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use wire::auth::Credentials;
 use wire::shoutcast::{Claim, Login, Place};
 
+use crate::base::throttle::Account;
 use crate::config::Person;
 use crate::mount::Mount;
 use crate::mount::registry::Registry;
@@ -32,6 +33,27 @@ pub struct Denied {
     pub mount: Option<Arc<Mount>>,
     /// Why.
     pub refusal: Refusal,
+}
+
+impl Admitted {
+    /// Runs `with` the account whose password was given.
+    pub fn account<T>(&self, with: impl FnOnce(Account<'_>) -> T) -> T {
+        match self.person {
+            Person::Source => with(Account::Mount(&self.mount.path())),
+            Person::Dj(_) => with(Account::Unknown),
+        }
+    }
+}
+
+impl Refusal {
+    /// The account at which a wrong password, said for a mount by its path, was a guess. A DJ's name is none: with it, the
+    /// password may be the mount's as well.
+    pub fn account(&self) -> Account<'_> {
+        match self {
+            Refusal::WrongPassword { is_dj: false, path, .. } => Account::Mount(path),
+            _ => Account::Unknown,
+        }
+    }
 }
 
 /// Why a source is refused, as its user is told. Mounts are named by their paths.

@@ -29,7 +29,7 @@ use crate::base::live::Live;
 use crate::base::net::{Accepted, Acceptor};
 use crate::base::pause::Pauser;
 use crate::base::task;
-use crate::base::throttle::Throttle;
+use crate::base::throttle::{Account, Throttle};
 use crate::mount::Mount;
 use crate::mount::admission::Denied;
 use crate::mount::history::{self, Asked, History, Protocol};
@@ -202,15 +202,15 @@ impl Door {
         self.mounts.strangers().refused(asked, reason.to_owned(), self.clock.now().wall);
     }
 
-    /// Logs and remembers a refused source, and waits before it is answered: the longer, the more wrong passwords came
+    /// Logs and remembers a refused source that guessed at `account`, and waits before it is answered: the longer, the more wrong passwords came
     /// from its address.
-    async fn refuse(&self, asked: Asked, denied: &Denied) {
+    async fn refuse(&self, asked: Asked, denied: &Denied, account: Account<'_>) {
         let reason = history::cut(&denied.refusal.to_string());
         let history = self.history_of(denied.mount.as_deref());
         let (peer, now) = (asked.peer, self.clock.now());
         tracing::info!(%peer, mount = asked.mount, user = asked.user, reason, "source refused");
         history.refused(asked, reason, now.wall);
-        self.throttle.punish(peer.ip(), now.mono).await;
+        self.throttle.punish(peer.ip(), account, now.mono).await;
     }
 
     /// Remembers a source that has sent no password: the first try of libshout, on purpose.

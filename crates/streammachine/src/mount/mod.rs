@@ -93,6 +93,7 @@ pub type Line = Arc<[Arc<Source>]>;
 enum Command {
     Add(Arc<Source>),
     Expect(Uuid, Sender),
+    Withdraw(Uuid),
     Metadata(Sender, Metadata),
     Tap(Tap),
     /// A tap that has heard all so far.
@@ -108,6 +109,9 @@ enum Command {
 /// A mount as plain data, for another process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct MountState {
+    /// Its id: who pulls it goes on, and still knows it by that.
+    #[serde(default = "Uuid::new_v4")]
+    id: Uuid,
     /// Ids of its live sources in their order.
     pub sources: Vec<Uuid>,
     /// The live source on air.
@@ -120,6 +124,7 @@ pub struct MountState {
 #[derive(Debug)]
 pub struct Mount {
     key: String,
+    id: RwLock<Uuid>,
     config: RwLock<Arc<MountConfig>>,
     silence_max: Duration,
     commands: mpsc::Sender<Command>,
@@ -136,16 +141,22 @@ impl Mount {
         let (announce, line) = watch::channel(Line::from([]));
         let Settings { config, silence_max, fallback } = settings;
         let key = config.key.clone();
-        let task = task::Task::new(key.clone(), fallback, clock, reports.clone(), announce);
+        let id = Uuid::new_v4();
+        let task = task::Task::new(key.clone(), id, fallback, clock, reports.clone(), announce);
         tasks::spawn("mount", task.run(inbox, outcomes));
         let config = RwLock::new(Arc::new(config));
         let history = History::default();
-        Arc::new(Mount { key, config, silence_max, commands, reports, line, history })
+        Arc::new(Mount { key, id: RwLock::new(id), config, silence_max, commands, reports, line, history })
     }
 
     /// Its key.
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// Names it to other servers, among all mounts of all of them.
+    pub fn id(&self) -> Uuid {
+        *self.id.read()
     }
 
     /// Its path on the source port.
@@ -183,6 +194,11 @@ impl Mount {
         Arc::clone(&self.line.borrow())
     }
 
+    /// The source that is heard; none while the first in line gives no audio, as an upstream that is down.
+    pub fn on_air(&self) -> Option<Arc<Source>> {
+        self.line().first().filter(|source| source.format().is_some()).cloned()
+    }
+
     /// Tells that a source of `sender` is let in and about to be added, under the returned id. What it tells of what it
     /// plays may come first: encoders send that as soon as they are let in, over another connection.
     pub async fn expect(&self, sender: Sender) -> Uuid {
@@ -190,6 +206,12 @@ impl Mount {
         // A mount that has ended takes no source either.
         let _ = self.commands.send(Command::Expect(id, sender)).await;
         id
+    }
+
+    /// Tells that the source that was to be added as `id` does not come.
+    pub async fn withdraw(&self, id: Uuid) {
+        // A mount that has ended waits for none.
+        let _ = self.commands.send(Command::Withdraw(id)).await;
     }
 
     /// Adds a source; its task reports through what is returned. None if the mount has ended.
@@ -224,6 +246,7 @@ impl Mount {
 
     /// Goes on where another process stopped, with those of its live sources that are still there.
     pub async fn restore(&self, state: MountState, sources: Vec<Arc<Source>>) {
+        *self.id.write() = state.id;
         // As above.
         let _ = self.commands.send(Command::Restore(state, sources)).await;
     }

@@ -16,6 +16,7 @@ use crate::source::{End, Origin, Output, Report, Source, builtin, file, proxy};
 
 pub(super) struct Task {
     key: String,
+    id: Uuid,
     fallback: Option<Fallback>,
     clock: Clock,
     reports: mpsc::Sender<(Uuid, Report)>,
@@ -33,6 +34,7 @@ pub(super) struct Task {
 impl Task {
     pub(super) fn new(
         key: String,
+        id: Uuid,
         fallback: Option<Fallback>,
         clock: Clock,
         reports: mpsc::Sender<(Uuid, Report)>,
@@ -40,6 +42,7 @@ impl Task {
     ) -> Self {
         Task {
             key,
+            id,
             fallback,
             clock,
             reports,
@@ -100,6 +103,7 @@ impl Task {
     fn state(&self) -> MountState {
         let live = || self.order.iter().filter(|source| !source.is_fallback());
         MountState {
+            id: self.id,
             sources: live().map(|source| source.id).collect(),
             on_air: self.on_air.filter(|id| live().any(|source| source.id == *id)),
             titles: self.titles.clone(),
@@ -108,7 +112,8 @@ impl Task {
     }
 
     fn restore(&mut self, state: MountState, sources: Vec<Arc<Source>>) {
-        let MountState { on_air, titles, shown, .. } = state;
+        let MountState { id, on_air, titles, shown, .. } = state;
+        self.id = id;
         (self.on_air, self.titles, self.shown) = (on_air, titles, shown);
         sources.into_iter().for_each(|source| self.order.add(source));
         // The fallback has been heard in the other process.
@@ -133,6 +138,7 @@ impl Task {
                 self.settle();
             }
             Command::Expect(id, sender) => self.titles.expect(id, sender, self.clock.mono()),
+            Command::Withdraw(id) => self.titles.withdraw(id),
             Command::Metadata(teller, metadata) => {
                 let title = self.titles.tell(&teller, metadata, self.on_air, self.clock.mono());
                 if self.on_air.is_none_or(|id| self.titles.of(id) == Some(&title)) {
@@ -238,7 +244,8 @@ impl Task {
                 tasks::spawn("file", async move { file::run(&path, clock, output).await });
             }
             Fallback::Proxy { upstream, limits } => {
-                tasks::spawn("proxy", async move { proxy::run(&upstream, limits, clock, output).await });
+                let id = self.id;
+                tasks::spawn("proxy", async move { proxy::run(&upstream, id, limits, clock, output).await });
             }
         }
     }

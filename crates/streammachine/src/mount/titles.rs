@@ -113,6 +113,19 @@ impl Entry {
         matches!(self.place, Place::Here(_)) && self.sender.ip.is_some()
     }
 
+    fn is_away(&self) -> bool {
+        matches!(self.place, Place::Away(_))
+    }
+
+    /// The greater, the more likely its source is the one that is heard next.
+    fn nearness(&self) -> u8 {
+        match self.place {
+            Place::Here(_) => 2,
+            Place::Coming(..) => 1,
+            Place::Away(_) => 0,
+        }
+    }
+
     fn is_coming(&self) -> bool {
         matches!(self.place, Place::Coming(..))
     }
@@ -123,6 +136,11 @@ impl Titles {
     pub fn expect(&mut self, id: Uuid, sender: Sender, now: Mono) {
         self.add(sender, Place::Coming(id, now.plus(KEPT)));
         self.forget(now);
+    }
+
+    /// The source that was let in as `id` does not come, and what was told for it is nobody's.
+    pub fn withdraw(&mut self, id: Uuid) {
+        self.entries.retain(|entry| !matches!(entry.place, Place::Coming(of, _) if of == id));
     }
 
     /// The source `id` of `sender` is there. It has what was told for it since it was let in, else what it told last
@@ -168,9 +186,9 @@ impl Titles {
     }
 
     /// Whose title `teller` tells. A DJ's is that of the DJ's own source: the one on air, else the latest. Anybody
-    /// else's is that of the source on air, unless exactly one other is at the teller's address, and the one on air is
-    /// not. Of several at that address it is the one with the user agent of the request. A source that has not given
-    /// audio yet comes before a fallback.
+    /// else's is that of the source on air, unless others are at the teller's address, and the one on air is not. Of
+    /// those it is the one with the user agent of the request, else the latest. Who is gone is meant only where nobody
+    /// else can be. A source that has not given audio yet comes before a fallback.
     fn find_meant(&self, teller: &Sender, on_air: Option<Uuid>) -> Option<usize> {
         let on_air =
             on_air.and_then(|id| self.entries.iter().position(|entry| entry.place == Place::Here(id)));
@@ -179,15 +197,21 @@ impl Titles {
         };
         if teller.dj.is_some() {
             let own = find(&|sender| sender.dj == teller.dj);
-            return on_air.filter(|index| own.contains(index)).or(own.last().copied());
+            let latest = || own.iter().copied().max_by_key(|&index| (self.entries[index].nearness(), index));
+            return on_air.filter(|index| own.contains(index)).or_else(latest);
         }
         let at_address = find(&|sender| sender.is_at(teller));
         let same_program = find(&|sender| sender.is_at(teller) && sender.has_agent_of(teller));
-        for fitting in [same_program, at_address] {
-            match fitting[..] {
-                _ if on_air.is_some_and(|index| fitting.contains(&index)) => return on_air,
-                [only] => return Some(only),
-                _ => {}
+        for may_be_away in [false, true] {
+            for fitting in [&same_program, &at_address] {
+                let mut fitting = fitting.iter().copied();
+                if on_air.is_some_and(|index| fitting.clone().any(|it| it == index)) {
+                    return on_air;
+                }
+                let latest = fitting.rfind(|&index| may_be_away || !self.entries[index].is_away());
+                if latest.is_some() {
+                    return latest;
+                }
             }
         }
         let is_live = |index: &usize| self.entries[*index].sender.ip.is_some();
@@ -288,7 +312,8 @@ mod tests {
         check(&[a.clone(), b.clone()], &encoder(1, "curl"), 0);
         check(&[a.clone(), b.clone()], &encoder(3, "ls"), 0);
         check(&[a.clone(), b.clone()], &encoder(2, "curl"), 1);
-        check(&[a.clone(), b.clone(), encoder(2, "mixxx")], &encoder(2, "curl"), 0);
+        check(&[a.clone(), b.clone(), encoder(2, "mixxx")], &encoder(2, "curl"), 2);
+        check(&[encoder(2, "mixxx"), a.clone(), b.clone()], &encoder(2, "curl"), 0);
         check(&[a.clone(), b.clone(), encoder(2, "mixxx")], &encoder(2, "mixxx"), 2);
         // At one address the program decides, if it is told.
         check(&[a.clone(), encoder(1, "ls")], &encoder(1, "ls"), 1);
@@ -324,6 +349,44 @@ mod tests {
         check(&[anna.clone(), ben.clone()], &dj("ben", 9), 1);
         check(&[encoder(1, "butt"), ben.clone(), ben.clone()], &ben, 2);
         check(&[ben.clone(), anna, ben.clone()], &ben, 0);
+    }
+
+    #[test]
+    fn who_is_gone_is_not_meant_while_another_at_the_address_is_there() {
+        let (other, encoder) = (encoder(1, "ls"), encoder(2, "butt"));
+        let teller = Sender { agent: Some("curl".to_owned()), ..encoder.clone() };
+        for gone in ["butt", "mixxx", "curl"] {
+            let gone = Sender { agent: Some(gone.to_owned()), ..encoder.clone() };
+            let (mut titles, ids) = titles(&[other.clone(), encoder.clone(), gone]);
+            titles.leave(ids[2], at(1));
+            titles.tell(&teller, metadata("T"), Some(ids[0]), at(2));
+            assert_eq!((told(&titles, ids[0]), told(&titles, ids[1])), (None, some("T")));
+        }
+        // One that is let in is as good as there.
+        let (mut titles, ids) = self::titles(&[other, encoder.clone()]);
+        titles.leave(ids[1], at(1));
+        let id = Uuid::new_v4();
+        titles.expect(id, Sender { agent: None, ..encoder.clone() }, at(2));
+        titles.tell(&teller, metadata("T"), Some(ids[0]), at(3));
+        titles.arrive(id, encoder, at(4));
+        assert_eq!(told(&titles, id), some("T"));
+    }
+
+    #[test]
+    fn a_djs_title_is_not_that_of_an_older_connection_which_ended() {
+        let (other, anna) = (encoder(1, "butt"), dj("anna", 2));
+        let (mut titles, ids) = titles(&[other.clone(), anna.clone(), anna.clone()]);
+        titles.leave(ids[1], at(1));
+        titles.tell(&anna, metadata("T"), Some(ids[0]), at(2));
+        assert_eq!((told(&titles, ids[0]), told(&titles, ids[2])), (None, some("T")));
+        // Let in, and not there yet: before one that is gone.
+        let (mut titles, ids) = self::titles(&[other, anna.clone()]);
+        let id = Uuid::new_v4();
+        titles.expect(id, anna.clone(), at(1));
+        titles.leave(ids[1], at(2));
+        titles.tell(&anna, metadata("T"), Some(ids[0]), at(3));
+        titles.arrive(id, anna, at(4));
+        assert_eq!(told(&titles, id), some("T"));
     }
 
     #[test]
@@ -381,6 +444,17 @@ mod tests {
         assert_eq!((told(&titles, ids[0]), titles.of(id)), (None, None));
         titles.arrive(id, encoder, at(3));
         assert_eq!((told(&titles, ids[0]), told(&titles, id)), (None, some("T")));
+    }
+
+    #[test]
+    fn who_does_not_come_after_all_is_not_meant() {
+        let (mut titles, ids) = titles(&[encoder(1, "ls")]);
+        let id = Uuid::new_v4();
+        titles.expect(id, encoder(2, "butt"), at(1));
+        titles.withdraw(id);
+        titles.withdraw(ids[0]);
+        titles.tell(&encoder(2, "butt"), metadata("T"), Some(ids[0]), at(2));
+        assert_eq!((titles.entries.len(), told(&titles, ids[0])), (1, some("T")));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Here are the facts about one source and the door by which it reports. Who of several is on air is the mount's.
 
 pub mod builtin;
+pub mod chain;
 pub mod file;
 pub mod foreign;
 pub mod pace;
@@ -73,6 +74,7 @@ pub struct Source {
     is_fallback: bool,
     format: Mutex<Option<Format>>,
     metadata: Mutex<Option<Metadata>>,
+    upstreams: Mutex<Arc<[Uuid]>>,
     last_audio_us: AtomicI64,
     bytes: AtomicU64,
 }
@@ -171,6 +173,7 @@ impl Source {
             is_fallback: false,
             format: Mutex::new(None),
             metadata: Mutex::new(None),
+            upstreams: Mutex::new(Arc::default()),
             last_audio_us: AtomicI64::new(connected_at.0),
             bytes: AtomicU64::new(0),
         }
@@ -227,6 +230,11 @@ impl Source {
         self.is_fallback
     }
 
+    /// The mounts that its audio comes from, here and on other servers, as far as they have told.
+    pub fn upstreams(&self) -> Arc<[Uuid]> {
+        Arc::clone(&self.upstreams.lock())
+    }
+
     /// What it said last of what it plays, in its audio.
     pub fn metadata(&self) -> Option<Metadata> {
         self.metadata.lock().clone()
@@ -272,6 +280,11 @@ impl Output {
             *last = Some(said.clone());
         }
         self.reports.send((self.source.id, Report::Metadata(said))).await.is_ok()
+    }
+
+    /// Notes the mounts that its audio comes from, before any of it is given on.
+    pub fn fed_by(&self, upstreams: Arc<[Uuid]>) {
+        *self.source.upstreams.lock() = upstreams;
     }
 
     /// Tells that the connection was lost and will be made anew. False when the mount is gone.

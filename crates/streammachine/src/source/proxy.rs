@@ -3,10 +3,12 @@
 //! It is one source however often its connection breaks. How a stream is asked for is in `proxy/client.rs`.
 
 mod client;
+mod patience;
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
 
 use crate::base::clock::Clock;
 use crate::base::seldom::Seldom;
@@ -14,6 +16,8 @@ use crate::config::Upstream;
 use crate::source::reader::{self, Limits};
 use crate::source::{End, Output};
 use client::{Ask, Trouble};
+use patience::{TitleTrust, Told};
+use wire::icy::Metadata;
 
 /// From one try to the next at least; as the original. A connection that lasted longer is followed by the next at once.
 const RETRY: Duration = Duration::from_secs(1);
@@ -21,30 +25,25 @@ const RETRY: Duration = Duration::from_secs(1);
 /// What an upstream is asked for, and what is logged of it.
 struct Proxy<'a> {
     upstream: &'a Upstream,
+    mount: Uuid,
     limits: Limits,
     clock: Clock,
     output: &'a Output,
-    /// Whether titles are asked for: not of a server that says where they are and does not keep to it.
-    titles: bool,
+    titles: TitleTrust,
     news: Seldom,
-    complaint: Seldom,
+    told: Told,
 }
 
-/// Relays `upstream` until it is stopped.
-pub async fn run(upstream: &Upstream, limits: Limits, clock: Clock, output: Output) {
-    let (news, complaint) = (Seldom::default(), Seldom::default());
-    let mut proxy = Proxy { upstream, limits, clock, output: &output, titles: true, news, complaint };
+/// Relays `upstream` to `mount` until it is stopped.
+pub async fn run(upstream: &Upstream, mount: Uuid, limits: Limits, clock: Clock, output: Output) {
+    let (titles, news, told) = (TitleTrust::default(), Seldom::default(), Told::default());
+    let mut proxy = Proxy { upstream, mount, limits, clock, output: &output, titles, news, told };
     let stop = &output.source.stop;
     loop {
         let next = Instant::now() + RETRY;
         match proxy.pull().await {
             Ok(End::Stopped) => break,
-            Ok(end) => {
-                if end == End::Garbled {
-                    proxy.titles = false;
-                }
-                proxy.complain(&end);
-            }
+            Ok(end) => proxy.complain(&end),
             Err(trouble) => proxy.complain(&trouble),
         }
         tokio::select! {
@@ -57,27 +56,32 @@ pub async fn run(upstream: &Upstream, limits: Limits, clock: Clock, output: Outp
 
 impl Proxy<'_> {
     /// Asks once, and relays what is given to its end.
-    async fn pull(&self) -> Result<End, Trouble> {
+    async fn pull(&mut self) -> Result<End, Trouble> {
         let source = &self.output.source;
-        let ask = Ask { source: source.id, titles: self.titles };
-        let (connection, content) = tokio::select! {
+        let ask = Ask { mount: self.mount, titles: self.titles.asks(Instant::now()) };
+        let (connection, opened) = tokio::select! {
             () = source.stop.cancelled() => return Ok(End::Stopped),
             opened = client::open(self.upstream, &ask) => opened?,
         };
+        self.output.fed_by(opened.mounts);
         if self.news.ready() {
             tracing::info!(%source, id = %source.id, "upstream connected");
         }
         let before = source.audio_bytes();
         // The reader looks after stopping by itself, so that no frame is lost that was found.
-        let end = reader::read(connection, content, self.limits, self.clock, self.output).await;
+        let end = reader::read(connection, opened.content, self.limits, self.clock, self.output).await;
+        if ask.titles && self.titles.ended(&end, Instant::now()) {
+            // What was told last would stay for good.
+            self.output.metadata(Metadata::default()).await;
+        }
         if end != End::Stopped && source.audio_bytes() > before && !self.output.interrupted().await {
             return Ok(End::Stopped);
         }
         Ok(end)
     }
 
-    fn complain(&self, reason: &dyn std::fmt::Display) {
-        if self.complaint.ready() {
+    fn complain(&mut self, reason: &dyn std::fmt::Display) {
+        if self.told.is_news(&reason.to_string(), Instant::now()) {
             let source = &self.output.source;
             tracing::warn!(%source, id = %source.id, %reason, "no audio from the upstream; trying again");
         }

@@ -21,9 +21,9 @@ pub struct Station {
 impl Stream {
     /// What it tells of its station at this moment. Who only waits says nothing about what is heard.
     pub fn station(&self) -> Station {
-        let (config, line) = (self.config(), self.mount().line());
-        let on_air = line.first().filter(|source| source.format().is_some());
-        let announced = |get: fn(&Source) -> &Option<String>| on_air.and_then(|source| get(source).clone());
+        let (config, on_air) = (self.config(), self.mount().on_air());
+        let announced =
+            |get: fn(&Source) -> &Option<String>| on_air.as_ref().and_then(|source| get(source).clone());
         let set = |setting: Option<&str>| setting.map(clean).filter(|text| !text.is_empty());
         Station {
             name: set(config.name.as_deref()).or_else(|| announced(|source| &source.announced.name)),

@@ -2,10 +2,13 @@
 //! from another of our own.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 use testkit::audio::Report;
-use testkit::listener::{ListenerClient, Request};
+use testkit::listener::{ListenerClient, Request, Response};
 use testkit::source::{SourceClient, SourceOptions};
 use testkit::upstream::{Reply, Reserved, Upstream, chunks, with_titles};
 use testkit::wait::{DEADLINE, eventually};
@@ -83,7 +86,7 @@ fn it_asks_as_a_player_does_and_shows_no_password() {
     assert_eq!((shown.len(), &shown[0]["source"], &shown[0]["url"]), (1, &json!(expected), &json!(expected)));
     assert_eq!((&shown[0]["connected"], &shown[0]["isFallback"]), (&json!(true), &json!(true)));
     assert_eq!(shown[0]["streamKey"], status(&host, "test")["vitals"]["streamKey"]);
-    let id = shown[0]["uuid"].as_str().unwrap();
+    let id = mount_id(&host, "test");
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(
         upstream.requests(),
@@ -265,11 +268,12 @@ fn a_server_whose_titles_are_not_where_it_says_is_asked_for_none() {
     let upstream = Upstream::start(move |number, head| {
         // It names a distance, and sends audio only.
         let reply = Reply::new(&format!("{OK}\r\nicy-metaint: {}", METAINT + 1), &plays);
-        if number == 0 || head.contains("Icy-MetaData") { reply } else { reply.hold() }
+        if number < 3 || head.contains("Icy-MetaData") { reply } else { reply.hold() }
     });
     let host = relay(&upstream.url("/live"));
-    let requests = upstream.wait_for_requests(2);
-    assert!(requests[0].contains("\r\nIcy-MetaData: 1\r\n") && !requests[1].contains("Icy-MetaData"));
+    let requests = upstream.wait_for_requests(4);
+    let asks = |request: &String| request.contains("\r\nIcy-MetaData: 1\r\n");
+    assert_eq!(requests.iter().map(asks).collect::<Vec<_>>(), [true, true, true, false]);
     let told = host.wait_for_log("no audio from the upstream; trying again");
     assert!(told.contains("there are no titles where `icy-metaint` says"), "{told}");
     let report = eventually(DEADLINE, || {
@@ -380,7 +384,78 @@ fn one_of_our_own_is_relayed_with_its_titles() {
     wait_for_title(&second, TITLE);
     wait_for_buffer(&second, "test", 5.0);
     let report = frames().scan(&pump_all(&second));
-    assert!(report.is_whole() && report.breaks.is_empty() && report.first == Some(0), "{report:?}");
+    assert!(report.is_whole() && report.breaks.is_empty(), "{report:?}");
+}
+
+/// What the stream `key`, which is on air, is called to servers that pull it.
+#[track_caller]
+fn mount_id(host: &Host, key: &str) -> String {
+    chain_of(host, key).remove(0)
+}
+
+/// The mounts that the stream `key`, which is on air, says it comes from.
+#[track_caller]
+fn chain_of(host: &Host, key: &str) -> Vec<String> {
+    let answer = listen_with(host, &format!("/{key}"), &[("X-StreamMachine-Source", "of a test")]);
+    let told = answer.header("x-streammachine-source").expect("it is told");
+    told.split(", ").map(str::to_owned).collect()
+}
+
+#[test]
+fn streams_that_fall_back_to_each_other_do_not_feed_themselves() {
+    // Their own address is known only when they run.
+    let address = Arc::new(OnceLock::<SocketAddr>::new());
+    let known = Arc::clone(&address);
+    let upstream = Upstream::start(move |_, head| match known.get() {
+        Some(address) => {
+            let target = head.split(' ').nth(1).unwrap();
+            Reply::new(&format!("HTTP/1.1 302 Found\r\nLocation: http://{address}{target}"), b"")
+        }
+        None => Reply::status("404 Not Found"),
+    });
+    let stream = |to: &str| json!({"source_password": PASSWORD, "burst": 5, "fallback": upstream.url(to)});
+    let host =
+        Host::start(json!({"streams": {"test": stream("/b"), "b": stream("/c"), "c": stream("/test")}}));
+    address.set(host.listeners()).unwrap();
+    let source = on_air(&host, 5);
+    wait_for_buffer(&host, "b", 1.0);
+    let (b, c) = (chain_of(&host, "b"), chain_of(&host, "c"));
+    assert_eq!(c, [mount_id(&host, "c"), mount_id(&host, "test")]);
+    assert_eq!(b, [&[mount_id(&host, "b")], &c[..]].concat());
+    drop(source);
+    host.wait_for_log("the answer is 403 Forbidden");
+    // Nothing was given twice.
+    for key in ["test", "b", "c"] {
+        let report = frames().scan(&listen(&host, &format!("/{key}?pump=3600")).read_body());
+        assert!(report.is_whole() && report.breaks.is_empty(), "{key}: {report:?}");
+    }
+}
+
+#[test]
+fn an_upstream_that_is_down_is_no_source_on_air() {
+    let is_up = Arc::new(AtomicBool::new(false));
+    let (asked, audio) = (Arc::clone(&is_up), frames().bytes(0..200));
+    let upstream = Upstream::start(move |_, _| match asked.load(Ordering::Relaxed) {
+        true => Reply::new(OK, &audio).hold(),
+        false => Reply::status("404 Not Found"),
+    });
+    let host = relay(&upstream.url("/live"));
+    let get = |target: &str| -> Value {
+        serde_json::from_str(&listen(&host, target).read_text()).expect("it is JSON")
+    };
+    let shown = || {
+        [
+            json!(get("/status-json.xsl")["icestats"].get("source").is_some()),
+            get("/streams.json")[0]["live"].clone(),
+            get("/statistics?json=1")["activestreams"].clone(),
+            json!(listen(&host, "/admin/streamlist").read_text().contains("/test")),
+        ]
+    };
+    host.wait_for_log("no audio from the upstream; trying again");
+    assert_eq!(shown(), [json!(false), json!(false), json!(0), json!(false)]);
+    is_up.store(true, Ordering::Relaxed);
+    wait_for_buffer(&host, "test", 4.0);
+    assert_eq!(shown(), [json!(true), json!(true), json!(1), json!(true)]);
 }
 
 #[test]
@@ -389,7 +464,7 @@ fn a_stream_does_not_feed_itself() {
     let upstream = Upstream::start(move |_, _| Reply::new(OK, &audio).hold());
     let host = relay(&upstream.url("/live"));
     wait_for_buffer(&host, "test", 4.0);
-    let id = line(&host, "test")[0]["uuid"].as_str().unwrap().to_owned();
+    let id = mount_id(&host, "test");
     let ask = |id: &str| {
         ListenerClient::get(
             host.listeners(),
@@ -399,5 +474,9 @@ fn a_stream_does_not_feed_itself() {
     };
     let mut refused = ask(&id);
     assert_eq!((refused.status, refused.read_text().as_str()), (403, "The stream would feed itself.\n"));
-    assert_eq!(ask("of another server").status, 200);
+    assert_eq!(ask(&format!("of another server, {id}")).status, 403);
+    // It is given no burst: nothing of what was heard before.
+    let given = |answer: &Response| (answer.status, answer.header("x-content-start").is_some());
+    assert_eq!(given(&ask("of another server")), (200, false));
+    assert_eq!(given(&listen(&host, "/test")), (200, true));
 }

@@ -96,7 +96,7 @@ fn statistics(admin: &Admin, query: &Query) -> Response {
         average: sum.average.max(it.average),
         ..sum
     });
-    let active = streams.iter().filter(|stream| !stream.mount().line().is_empty()).count();
+    let active = streams.iter().filter(|stream| stream.mount().on_air().is_some()).count();
     let mut totals = vec![
         ("TOTALSTREAMS", Datum::Number(streams.len() as u64)),
         ("ACTIVESTREAMS", Datum::Number(active as u64)),

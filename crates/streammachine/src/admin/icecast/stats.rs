@@ -79,7 +79,7 @@ fn text(value: impl Into<String>) -> Datum {
 impl OnAir {
     /// The stream, if a source is on air there.
     pub fn find(admin: &Admin, stream: Arc<Stream>) -> Option<Self> {
-        let source = stream.mount().line().first().cloned()?;
+        let source = stream.mount().on_air()?;
         let counts = admin.roster.count(&stream);
         Some(OnAir { stream, source, counts })
     }

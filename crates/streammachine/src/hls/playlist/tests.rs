@@ -81,7 +81,7 @@ fn a_reload_of_a_day_is_small_without_its_old_part() {
         let delta = get(&mut day, "container=fmp4&_HLS_skip=YES");
         let [plain, gzip, brotli] =
             [Coding::Identity, Coding::Gzip, Coding::Brotli].map(|coding| delta.text.body(coding));
-        let text = std::str::from_utf8(&plain).unwrap();
+        let text = std::str::from_utf8(plain).unwrap();
         let titles: Vec<&str> = text.lines().filter(|line| line.contains("DATERANGE")).collect();
         let titles_bytes = titles.concat().len() + titles.len();
         assert!(titles.len() == FEW_TITLES && titles_bytes < 400, "{titles:?}");

@@ -61,13 +61,13 @@ impl Door {
             Ok(admitted) => admitted,
             Err(denied) => {
                 match given {
-                    Some(_) => self.refuse(asked, &denied).await,
+                    Some(_) => self.refuse(asked, &denied, denied.refusal.account()).await,
                     None => self.challenge(asked, &denied),
                 }
                 return answer_and_close(socket, &answers::unauthorized()).await;
             }
         };
-        self.throttle.succeeded(peer.ip());
+        admitted.account(|account| self.throttle.succeeded(peer.ip(), account));
         let announced = Announced::read(head.headers());
         if let Some(foreign) = self.find_foreign(&asked, &announced, &admitted.mount) {
             return answer_and_close(socket, &answers::unsupported(&foreign.to_string())).await;
@@ -80,7 +80,7 @@ impl Door {
         let sender = Sender { dj: dj.clone(), ip: Some(peer.ip()), agent: Some(agent.clone()) };
         let id = admitted.mount.expect(sender).await;
         if !welcome(&mut socket, wanted.welcome()).await {
-            return;
+            return admitted.mount.withdraw(id).await;
         }
         let body = wanted.body.into();
         let origin = Origin::Icecast { peer, agent };

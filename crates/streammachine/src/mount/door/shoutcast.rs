@@ -8,6 +8,7 @@ use wire::shoutcast::{INVALID_PASSWORD, Login, WELCOME, parse_headers};
 
 use super::{Door, Guest, welcome};
 use crate::base::head::{Failure, Incoming, answer_and_close};
+use crate::base::throttle::Account;
 use crate::mount::Sender;
 use crate::mount::admission;
 use crate::mount::history::{Asked, Protocol};
@@ -33,11 +34,11 @@ impl Door {
             Err(denied) => {
                 // Whoever waits for a refusal takes no place among those whose heads are read.
                 let (socket, _) = incoming.into_parts();
-                self.refuse(asked, &denied).await;
+                self.refuse(asked, &denied, Account::Unknown).await;
                 return answer_and_close(socket, INVALID_PASSWORD).await;
             }
         };
-        self.throttle.succeeded(peer.ip());
+        admitted.account(|account| self.throttle.succeeded(peer.ip(), account));
         let dj = admitted.person.into_dj();
         let mount = admitted.mount;
         let asked = asked.request("", &mount.path()).user(dj.as_deref());
@@ -47,7 +48,7 @@ impl Door {
         let id = mount.expect(Sender { dj: dj.clone(), ip: Some(peer.ip()), agent: None }).await;
         // Most encoders send nothing more before this.
         if !welcome(incoming.socket(), WELCOME).await {
-            return;
+            return mount.withdraw(id).await;
         }
         let headers = match incoming.until(parse_headers).await {
             Ok((headers, length)) => {
@@ -62,12 +63,14 @@ impl Door {
                 };
                 tracing::info!(%peer, mount = mount.key(), reason = why, "source refused");
                 mount.history().refused(asked, why, self.clock.now().wall);
+                mount.withdraw(id).await;
                 return answer_and_close(incoming.into_parts().0, b"").await;
             }
         };
         let pairs = || headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let announced = Announced::read(pairs());
         if self.find_foreign(&asked.clone().headers(pairs()), &announced, &mount).is_some() {
+            mount.withdraw(id).await;
             // It was let in when it had not said so yet; the protocol has no words for this.
             return answer_and_close(incoming.into_parts().0, b"").await;
         }

@@ -14,6 +14,7 @@ use wire::source::{SourceRequest, answers, classify};
 use super::Door;
 use crate::base::head::{self, BodyFailure, Request, answer_and_close};
 use crate::base::net::{Role, Stray};
+use crate::base::throttle::Account;
 use crate::mount::admission::{self, Denied};
 use crate::mount::history;
 use crate::mount::{Mount, Sender};
@@ -77,11 +78,10 @@ impl Door {
             Err(Unfit::Denied(denied)) => {
                 let reason = history::cut(&denied.refusal.to_string());
                 tracing::info!(%peer, reason, "a title was refused");
-                self.throttle.punish(peer.ip(), self.clock.mono()).await;
+                self.throttle.punish(peer.ip(), Account::Unknown, self.clock.mono()).await;
                 return Some(answers::unauthorized());
             }
         };
-        self.throttle.succeeded(peer.ip());
         if !asked.is_update() {
             return Some(answers::metadata_unknown_action());
         }

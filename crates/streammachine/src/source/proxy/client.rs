@@ -22,8 +22,8 @@ use wire::upstream::{Answer, Get};
 
 use crate::base::reach::Reach;
 use crate::config::Upstream;
-use crate::source::End;
 use crate::source::reader::{Body, Content};
+use crate::source::{End, chain};
 
 /// Looking up an address, connecting to one, and the handshake of TLS may each take so long.
 const CONNECT_TIME: Duration = Duration::from_secs(5);
@@ -57,8 +57,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection for T {}
 /// What is told and asked besides the address.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask {
-    /// The source that is fed.
-    pub source: Uuid,
+    /// The mount that is fed.
+    pub mount: Uuid,
     /// Whether titles are wanted in the audio.
     pub titles: bool,
 }
@@ -68,9 +68,17 @@ pub struct Ask {
 #[error("{0}")]
 pub struct Trouble(String);
 
+/// What an upstream gives.
+pub struct Opened {
+    /// What its connection carries.
+    pub content: Content,
+    /// The mounts that it comes from, if the upstream is a server of this kind.
+    pub mounts: Arc<[Uuid]>,
+}
+
 /// Where an answer leads.
 enum Next {
-    Stream(Content),
+    Stream(Opened),
     Other(Upstream),
 }
 
@@ -78,7 +86,7 @@ enum Next {
 ///
 /// # Errors
 /// Nothing is there, or nothing that can be relayed.
-pub async fn open(upstream: &Upstream, ask: &Ask) -> Result<(Box<dyn Connection>, Content), Trouble> {
+pub async fn open(upstream: &Upstream, ask: &Ask) -> Result<(Box<dyn Connection>, Opened), Trouble> {
     let mut to = upstream.clone();
     let mut from = None;
     for _ in 0..=HOPS_MAX {
@@ -86,7 +94,7 @@ pub async fn open(upstream: &Upstream, ask: &Ask) -> Result<(Box<dyn Connection>
         let (mut connection, reach) = connect(&to, from).await.map_err(elsewhere)?;
         let deadline = Instant::now() + ANSWER_TIME;
         match exchange(&mut connection, &to, ask, deadline).await.map_err(elsewhere)? {
-            Next::Stream(content) => return Ok((connection, content)),
+            Next::Stream(opened) => return Ok((connection, opened)),
             Next::Other(next) => to = next,
         }
         from = Some(reach);
@@ -176,7 +184,8 @@ async fn exchange(
         return Err(Trouble(format!("this is {}, no audio", answer.media_type())));
     }
     let titles = answer.metaint().filter(|_| ask.titles).map(icy::Reader::new);
-    Ok(Next::Stream(Content { body, titles, first }))
+    let mounts = chain::parse(answer.sources()).into();
+    Ok(Next::Stream(Opened { content: Content { body, titles, first }, mounts }))
 }
 
 async fn send_request(
@@ -185,7 +194,7 @@ async fn send_request(
     ask: &Ask,
     deadline: Instant,
 ) -> Result<(), Trouble> {
-    let (credentials, source) = (to.credentials(), ask.source.to_string());
+    let (credentials, source) = (to.credentials(), ask.mount.to_string());
     let get = Get {
         host: to.authority(),
         target: to.target(),
@@ -291,10 +300,12 @@ mod tests {
             theirs.shutdown().await.unwrap();
         }
         let to = Upstream::parse(&format!("http://radio.example{target}")).unwrap();
-        let ask = Ask { source: Uuid::nil(), titles: true };
+        let ask = Ask { mount: Uuid::nil(), titles: true };
         match exchange(&mut ours, &to, &ask, Instant::now()).await {
             Ok(Next::Other(next)) => Ok(format!("to {next}")),
-            Ok(Next::Stream(content)) => Ok(format!("{:?}, {}", content.body, content.first.len())),
+            Ok(Next::Stream(Opened { content, .. })) => {
+                Ok(format!("{:?}, {}", content.body, content.first.len()))
+            }
             Err(Trouble(reason)) => Err(reason),
         }
     }
