@@ -17,9 +17,10 @@ use wire::hls::{Entry, write_hint, write_part, write_start};
 use crate::base::clock::timestamp;
 use crate::hls::lines::{Lines, map_uri};
 
-/// Bound on the length of a part. Players keep three of them behind live: hls.js plays 1.6 to 2.7 s behind with these, 4 s
-/// with parts of a second. This is a whole number of frames at most of the rates that AAC has, fills 85 % of it at all but
-/// 7350 Hz, and four of them are a segment of two seconds at any: with half a second a fifth would hold the last frame or two.
+/// Bound on the length of a part. Players keep three of them behind live. hls.js, told to keep 2 s, plays 2.1 s behind with
+/// 1.2 s in its buffer; by default it is as late as its start was, 2.6 to 4 s. This is a whole number of frames at most of
+/// AAC's rates, and frames fill 85 % of it at all but 7350 Hz. A segment of two seconds has four (11,025 Hz: five): of half a
+/// second it would have a fifth with the last frame or two.
 pub const TARGET: Duration = Duration::from_millis(512);
 /// Parts are listed of segments that end less than so many target durations before the playlist does.
 const LISTED_TARGETS: u64 = 3;

@@ -32,6 +32,8 @@ const LASTING_PART: u32 = 4;
 /// Bytes of finished texts that are kept in each container, their compressed forms included; a text with all of a day is
 /// 800 kB.
 const TEXTS_BYTES_MAX: usize = 8 << 20;
+/// Finished texts in each container: players ask for a few forms, whoever asks for thousands gains nothing.
+const TEXTS_MAX: usize = 256;
 
 /// How long playlists are, by default and by client.
 #[derive(Clone, Debug)]
@@ -340,7 +342,7 @@ impl State {
         let playlist = Arc::new(self.render(&text, range, key, named));
         // Counted anew, since compressed forms are made when they are asked for.
         let kept: usize = self.texts.values().map(|playlist| playlist.text.bytes()).sum();
-        if kept + playlist.text.bytes() > TEXTS_BYTES_MAX {
+        if kept + playlist.text.bytes() > TEXTS_BYTES_MAX || self.texts.len() >= TEXTS_MAX {
             self.texts.clear();
         }
         self.texts.insert(text, Arc::clone(&playlist));

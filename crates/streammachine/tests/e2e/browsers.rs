@@ -1,6 +1,7 @@
 //! A real browser, without a screen: its player elements, its requests from pages of other origins, and the player page.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::json;
 use tempfile::TempDir;
@@ -21,6 +22,8 @@ const CHROMIUM: [&str; 8] = [
     "--autoplay-policy=no-user-gesture-required",
     "--enable-logging=stderr",
 ];
+/// A page that plays is done within this, on a machine with much else to do.
+const PLAYED: Duration = Duration::from_secs(60);
 /// Tells when both elements have played for a second.
 const TWO_PLAYERS: &str = r#"
 <audio src="http://ADDRESS/test" autoplay></audio>
@@ -113,7 +116,7 @@ pub fn chromium(directory: &TempDir, options: &[String], page: &str, expected: &
         let stderr = browser.stderr();
         stderr.lines().filter(|line| line.contains("CONSOLE")).collect::<Vec<_>>().join("\n")
     };
-    eventually(DEADLINE, || {
+    eventually(PLAYED, || {
         let said = console(&browser);
         let done = expected.iter().all(|text| said.contains(text));
         (done || said.contains("failed") || !browser.is_running()).then_some(())
