@@ -46,8 +46,7 @@ pub fn metadata(metadata: &wire::icy::Metadata) -> Value {
 fn source(source: &Source) -> Value {
     let mut shown = json!({
         "source": source.to_string(),
-        // One that is asked for again and again has no format while it is not there.
-        "connected": !matches!(source.origin, Origin::Proxy(_)) || source.format().is_some(),
+        "connected": source.is_connected(),
         "url": source.to_string(),
         "streamKey": source.format().map(|format| format.stream_key()),
         "uuid": source.id,

@@ -240,7 +240,8 @@ impl App {
         if chain::parse(Some(puller)).iter().any(|id| chain.contains(id)) {
             return Err(Short::new(403, "The stream would feed itself.\n"));
         }
-        if stream.mount().on_air().is_some() || asked.start != Start::Live {
+        let heard = stream.mount().on_air().and_then(|source| source.format());
+        if heard.is_some() || asked.start != Start::Live {
             return Ok(());
         }
         Err(Short::new(404, "No source is on air.\n"))

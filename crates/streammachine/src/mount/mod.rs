@@ -194,9 +194,9 @@ impl Mount {
         Arc::clone(&self.line.borrow())
     }
 
-    /// The source that is heard; none while the first in line gives no audio, as an upstream that is down.
+    /// The first source in line that is there: an upstream that is down is none. An encoder may have sent no frame yet.
     pub fn on_air(&self) -> Option<Arc<Source>> {
-        self.line().first().filter(|source| source.format().is_some()).cloned()
+        self.line().first().filter(|source| source.is_connected()).cloned()
     }
 
     /// Tells that a source of `sender` is let in and about to be added, under the returned id. What it tells of what it

@@ -215,6 +215,11 @@ impl Source {
         *self.format.lock()
     }
 
+    /// False while it has lost its connection and asks for another.
+    pub fn is_connected(&self) -> bool {
+        !matches!(self.origin, Origin::Proxy(_)) || self.format().is_some()
+    }
+
     /// When its latest frames came, or when it connected.
     pub fn last_audio(&self) -> Time {
         Time(self.last_audio_us.load(Ordering::Relaxed))

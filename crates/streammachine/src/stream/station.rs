@@ -22,6 +22,7 @@ impl Stream {
     /// What it tells of its station at this moment. Who only waits says nothing about what is heard.
     pub fn station(&self) -> Station {
         let (config, on_air) = (self.config(), self.mount().on_air());
+        let on_air = on_air.filter(|source| source.format().is_some());
         let announced =
             |get: fn(&Source) -> &Option<String>| on_air.as_ref().and_then(|source| get(source).clone());
         let set = |setting: Option<&str>| setting.map(clean).filter(|text| !text.is_empty());
