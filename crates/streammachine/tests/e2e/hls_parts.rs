@@ -104,7 +104,7 @@ fn boxes(mut data: &[u8]) -> Vec<(&[u8], &[u8])> {
 
 /// Decode time, sample sizes and audio of a part or a segment, which is one fragment, perhaps behind events.
 #[track_caller]
-fn fragment(data: &[u8]) -> (u64, Vec<usize>, Vec<u8>) {
+pub fn fragment(data: &[u8]) -> (u64, Vec<usize>, Vec<u8>) {
     let all = boxes(data);
     let [(b"moof", moof), (b"mdat", audio)] =
         all.iter().filter(|it| it.0 != b"emsg").copied().collect::<Vec<_>>()[..]

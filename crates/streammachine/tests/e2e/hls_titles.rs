@@ -13,6 +13,7 @@ use crate::harness::{
     Host, PASSWORD, api, buffer_seconds, connect, frames, listen, merge, page, wait_for_buffer,
     wait_for_sources,
 };
+use crate::hls_parts::fragment;
 use crate::playlists::{Listed, Media};
 use crate::programs::{aac_frames, required, succeed};
 
@@ -255,12 +256,6 @@ fn events(data: &[u8]) -> Vec<(u64, u32, Told)> {
     found
 }
 
-/// The decode time of a fragment.
-fn decode_time(data: &[u8]) -> u64 {
-    let at = data.windows(4).position(|it| it == b"tfdt").unwrap() + 8;
-    u64::from_be_bytes(data[at..at + 8].try_into().unwrap())
-}
-
 /// The time stamps of timed ID3 in a transport stream.
 fn stamps(data: &[u8]) -> Vec<u64> {
     let starts = data.chunks(188).filter(|it| it[1] & 0x5F == 0x41 && it[2] == 1);
@@ -304,22 +299,26 @@ fn all_containers_and_parts_tell_a_title_at_the_same_frame() {
         let due: Vec<u64> = places.iter().map(|samples| stamp + samples * 90_000 / 44_100).collect();
         assert_eq!(stamps(&body(&host, &other(segment, ".ts"))), due);
 
-        let fragment = body(&host, &other(segment, ".m4s"));
-        let (start, found) = (decode_time(&fragment), events(&fragment));
+        let mapped = body(&host, &other(segment, ".m4s"));
+        let (start, found) = (fragment(&mapped).0, events(&mapped));
         let expected: Vec<_> = places.iter().map(|samples| start + samples).zip(titles).collect();
         assert_eq!(found.iter().map(|(at, _, told)| (*at, told.clone())).collect::<Vec<_>>(), expected);
         ids.extend(found.iter().map(|(_, id, _)| *id));
         // Each event is in the part that has its frame.
-        let mut of_parts = Vec::new();
-        for number in 0..frames.div_ceil(43) {
+        let (mut of_parts, mut next, mut number) = (Vec::new(), start, 0);
+        while next < start + frames * 1024 {
             let uri = other(segment, &format!(".{number}.m4s"));
             let part = body(&host, &uri);
-            let (from, found) = (decode_time(&part), events(&part));
-            assert_eq!(from, start + number * 43 * 1024);
-            assert!(found.iter().all(|(at, ..)| (from..from + 43 * 1024).contains(at)), "{uri}: {found:?}");
+            let (from, sizes, _) = fragment(&part);
+            assert_eq!(from, next);
+            next += sizes.len() as u64 * 1024;
+            let found = events(&part);
+            assert!(found.iter().all(|(at, ..)| (from..next).contains(at)), "{uri}: {found:?}");
             of_parts.extend(found);
             uris.push(uri);
+            number += 1;
         }
+        assert_eq!((next, number), (start + frames * 1024, frames.div_ceil(22)));
         assert_eq!(of_parts, found);
         uris.extend([segment.uri.clone(), other(segment, ".ts"), other(segment, ".m4s")]);
     }
