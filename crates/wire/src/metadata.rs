@@ -129,6 +129,11 @@ fn is_unsafe(character: char) -> bool {
         )
 }
 
+/// `text` as it stands in HTML and in XML, in attributes too.
+pub fn escape_markup(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -1,7 +1,7 @@
 //! Playlists: small files that name a stream, for players that want one. URLs come in as they are to be read, encoded.
 //! Those of other servers are read too.
 
-use crate::metadata::clean;
+use crate::metadata::{clean, escape_markup};
 
 /// The forms of playlists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Kind {
             // As the original writes it, without a title.
             Kind::Pls => format!("[playlist]\nNumberOfEntries=1\nFile1={url}\n"),
             Kind::M3u => format!("#EXTM3U\r\n#EXTINF:-1,{title}\r\n{url}\r\n"),
-            Kind::Xspf => xspf(&escape(&title), &escape(url)),
+            Kind::Xspf => xspf(&escape_markup(&title), &escape_markup(url)),
             Kind::Vclt => format!("STREAMURL={url}\nTITLE={title}\n"),
         }
     }
@@ -79,10 +79,6 @@ fn file_of(line: &str) -> Option<&str> {
 /// True for a playlist of HTTP Live Streaming (RFC 8216), which names segments and no stream.
 pub fn is_hls(text: &str) -> bool {
     text.lines().any(|line| line.starts_with("#EXT-X-"))
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]

@@ -5,11 +5,13 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use audio::Mono;
 use parking_lot::Mutex;
+
+use crate::base::net::network;
 
 /// Wrong passwords that cost nothing: typing errors, and libshout's first try, which it makes without any.
 const FREE: u32 = 10;
@@ -144,14 +146,6 @@ impl Throttle {
 
     fn key(&self, account: Account<'_>) -> Option<u64> {
         (account != Account::Unknown).then(|| self.hasher.hash_one(account))
-    }
-}
-
-/// What one subscriber is given: an IPv4 address, or the first 64 bits of IPv6.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
-        ip @ IpAddr::V4(_) => ip,
     }
 }
 

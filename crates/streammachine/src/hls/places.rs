@@ -1,16 +1,16 @@
 //! Places of requests that wait: a bounded number, and of each address no more than a share, so that nobody takes them all.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use parking_lot::Mutex;
+
+use crate::base::net::network;
 
 /// Requests that wait at once: each is a connection and a timer.
 const PLACES_MAX: usize = 4096;
 /// Those of one address: the players of a household or an office, two each, or of a proxy that is not told of.
 const ADDRESS_MAX: usize = 64;
-/// Bits of an address of IPv6 that are one's own to choose.
-const OWN_BITS: u32 = 64;
 
 /// The places that there are.
 #[derive(Debug, Default)]
@@ -59,14 +59,6 @@ impl Drop for Place<'_> {
     }
 }
 
-/// What counts as one address.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> OWN_BITS << OWN_BITS).into(),
-        ip => ip,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
@@ -86,13 +78,5 @@ mod tests {
         held.clear();
         let taken = places.taken.lock();
         assert_eq!((taken.all, taken.by_address.len()), (0, 0));
-    }
-
-    #[test]
-    fn a_network_of_ipv6_is_one_address() {
-        let of = |text: &str| network(text.parse().unwrap()).to_string();
-        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
-        assert_eq!(of("192.0.2.7"), "192.0.2.7");
     }
 }

@@ -9,13 +9,14 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use testkit::audio::{Codec, Frames};
-use testkit::listener::{ListenerClient, Response};
 use testkit::programs::require;
 use testkit::server::{Server, ServerOptions};
 use testkit::source::{PacedSource, SourceOptions};
 use testkit::wait::DEADLINE;
 
-use crate::harness::{BINARY, Host, PASSWORD, connect, count, frames, wait_for_buffer, wait_for_sources};
+use crate::harness::{
+    BINARY, Host, PASSWORD, connect, count, frames, get, wait_for_buffer, wait_for_sources,
+};
 use crate::playlists::{Listed, Media};
 use crate::programs::aac_frames;
 
@@ -206,10 +207,6 @@ impl<C: Codec> Player<C> {
             assert!(again.read_body() == *body, "{segment:?}: never changes");
         }
     }
-}
-
-fn get(host: &Host, target: &str) -> Response {
-    ListenerClient::get(host.listeners(), target, &[("Connection", "close")])
 }
 
 /// A source on `key` that goes on with frame `first`, `burst` frames at once.

@@ -230,11 +230,16 @@ pub fn pump_all(host: &Host) -> Vec<u8> {
     listen(host, "/test?pump=1000000").read_body()
 }
 
+/// Asks for `target` over a connection that ends with the answer.
+#[track_caller]
+pub fn get(host: &Host, target: &str) -> Response {
+    ListenerClient::get(host.listeners(), target, &[("Connection", "close")])
+}
+
 /// Asks for a page and reads it.
 #[track_caller]
 pub fn page(host: &Host, target: &str) -> (u16, String) {
-    let headers = [("Connection", "close")];
-    let mut response = ListenerClient::get(host.listeners(), target, &headers);
+    let mut response = get(host, target);
     (response.status, response.read_text())
 }
 

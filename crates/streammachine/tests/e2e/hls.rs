@@ -5,14 +5,14 @@ use std::io::Read as _;
 
 use serde_json::json;
 use testkit::audio::AdtsFrames;
-use testkit::listener::{ListenerClient, Request, Response};
+use testkit::listener::{ListenerClient, Request};
 use testkit::programs::require;
 use testkit::source::SourceOptions;
 use testkit::wait::{DEADLINE, eventually};
 
 use crate::harness::{
-    Host, PASSWORD, connect, content_start_us, count, frames, listen, merge, on_air, page, play, set_title,
-    source, test_stream, wait_for_buffer, wait_for_sources,
+    Host, PASSWORD, connect, content_start_us, count, frames, get, listen, merge, on_air, page, play,
+    set_title, source, test_stream, wait_for_buffer, wait_for_sources,
 };
 use crate::playlists::{Listed, Media};
 
@@ -31,10 +31,6 @@ fn server_of_the_past() -> Host {
     let host = server(json!({}));
     play(&host, 0..count(SECONDS));
     host
-}
-
-fn get(host: &Host, target: &str) -> Response {
-    ListenerClient::get(host.listeners(), target, &[("Connection", "close")])
 }
 
 #[track_caller]

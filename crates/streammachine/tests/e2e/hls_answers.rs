@@ -11,7 +11,7 @@ use testkit::source::SourceOptions;
 use crate::harness::{
     Host, PASSWORD, connect, count, merge, page, play, status, test_stream, wait_for_buffer, wait_for_sources,
 };
-use crate::playlists::Media;
+use crate::playlists::media;
 
 const ORIGIN: &str = "https://page.example";
 
@@ -27,11 +27,6 @@ fn server() -> Host {
     wait_for_sources(&host, "aac", 0);
     wait_for_buffer(&host, "aac", 59.0);
     host
-}
-
-#[track_caller]
-fn media(host: &Host, target: &str) -> Media {
-    Media::parse(&page(host, target).1)
 }
 
 fn ask(host: &Host, method: &str, target: &str, headers: &[(&str, &str)]) -> Response {

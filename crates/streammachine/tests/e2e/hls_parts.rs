@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use serde_json::json;
 use testkit::audio::AdtsFrames;
-use testkit::listener::{ListenerClient, Request, Response};
+use testkit::listener::{ListenerClient, Request};
 use testkit::source::{PacedSource, SourceClient, SourceOptions};
 use testkit::wait::{DEADLINE, eventually};
 
 use crate::harness::{
-    Host, PASSWORD, connect, frames, merge, page, play, test_stream, wait_for_buffer, wait_for_sources,
+    Host, PASSWORD, connect, frames, get, merge, page, play, test_stream, wait_for_buffer, wait_for_sources,
 };
-use crate::playlists::Media;
+use crate::playlists::{Media, media, whole_body};
 
 const PLAYLIST: &str = "/aac.m3u8?container=fmp4";
 /// Samples of a frame of AAC.
@@ -69,26 +69,11 @@ fn blocks(numbers: Range<u32>) -> Vec<u8> {
     numbers.flat_map(|number| aac().bytes(number..number + 1)[7..].to_vec()).collect()
 }
 
-fn get(host: &Host, target: &str) -> Response {
-    ListenerClient::get(host.listeners(), target, &[("Connection", "close")])
-}
-
-#[track_caller]
-fn media(host: &Host, target: &str) -> Media {
-    let (status, text) = page(host, target);
-    assert_eq!(status, 200, "{target}: {text}");
-    Media::parse(&text)
-}
-
 #[track_caller]
 fn body(host: &Host, uri: &str) -> Vec<u8> {
-    let mut response = get(host, uri);
-    assert_eq!(response.status, 200, "{uri}");
+    let response = get(host, uri);
     assert_eq!(response.header("Content-Type"), Some("audio/mp4"));
-    let length: usize = response.header("Content-Length").and_then(|it| it.parse().ok()).expect("a length");
-    let body = response.read_body();
-    assert_eq!(body.len(), length);
-    body
+    whole_body(response, uri)
 }
 
 /// The boxes of `data`, each with its kind and its body.

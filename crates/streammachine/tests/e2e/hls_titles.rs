@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use testkit::audio::{Codec, Frames};
-use testkit::listener::{ListenerClient, Request, Response};
+use testkit::listener::{ListenerClient, Request};
 use testkit::source::SourceOptions;
 
 use crate::harness::{
@@ -14,7 +14,7 @@ use crate::harness::{
     wait_for_sources,
 };
 use crate::hls_parts::fragment;
-use crate::playlists::{Listed, Media};
+use crate::playlists::{Listed, Media, body, media};
 use crate::programs::{aac_frames, required, succeed};
 
 /// Four chunks are a segment: of titles that are less than three chunks apart, no two that follow each other are at the
@@ -69,27 +69,6 @@ pub fn play<C: Codec + Clone + Send + 'static>(
 
 fn without_urls() -> Vec<(&'static str, &'static str)> {
     TITLES.into_iter().map(|title| (title, "")).collect()
-}
-
-fn get(host: &Host, target: &str) -> Response {
-    ListenerClient::get(host.listeners(), target, &[("Connection", "close")])
-}
-
-#[track_caller]
-fn media(host: &Host, target: &str) -> Media {
-    let (status, text) = page(host, target);
-    assert_eq!(status, 200, "{target}: {text}");
-    Media::parse(&text)
-}
-
-#[track_caller]
-fn body(host: &Host, uri: &str) -> Vec<u8> {
-    let mut response = get(host, uri);
-    assert_eq!(response.status, 200, "{uri}");
-    let length: usize = response.header("Content-Length").and_then(|it| it.parse().ok()).expect("a length");
-    let body = response.read_body();
-    assert_eq!(body.len(), length);
-    body
 }
 
 /// The frames of the ID3v2.4 tag at the start of `data`, and how long it is.

@@ -4,11 +4,11 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use testkit::listener::{ListenerClient, Request, Response};
+use testkit::listener::{ListenerClient, Request};
 use testkit::wait::{DEADLINE, eventually};
 
 use crate::harness::{
-    FRAME_US, Host, api, content_start_us, count, frame_start_us, frames, listen, merge, page, play,
+    FRAME_US, Host, api, content_start_us, count, frame_start_us, frames, get, listen, merge, page, play,
     set_title, test_stream,
 };
 use crate::playlists::Media;
@@ -40,10 +40,6 @@ fn add(host: &Host, program: &Value) -> Value {
     let (status, answer) = api(host, "POST", PROGRAMS, Some(program));
     assert_eq!(status, 201, "{answer}");
     answer
-}
-
-fn get(host: &Host, target: &str) -> Response {
-    ListenerClient::get(host.listeners(), target, &[("Connection", "close")])
 }
 
 #[track_caller]

@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used)] // clippy.toml allows it in test functions only, not in what they share
 
 use jiff::Timestamp;
+use testkit::listener::Response;
+
+use crate::harness::{Host, get, page};
 
 /// A media playlist, every rule of one text checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -279,4 +282,28 @@ fn check_row(parts: &[Part], uri: &str, target_us: i64, is_whole: bool) {
         let least_us = if may_be_short { 1 } else { target_us * 85 / 100 };
         assert!((least_us..=target_us).contains(&part.length_us), "{part:?} of {target_us}");
     }
+}
+
+/// Asks for a playlist, which must be there, and reads it.
+#[track_caller]
+pub fn media(host: &Host, target: &str) -> Media {
+    let (status, text) = page(host, target);
+    assert_eq!(status, 200, "{target}: {text}");
+    Media::parse(&text)
+}
+
+/// Asks for a segment or part and reads all of it.
+#[track_caller]
+pub fn body(host: &Host, uri: &str) -> Vec<u8> {
+    whole_body(get(host, uri), uri)
+}
+
+/// Reads all of the answer to a request for `uri`: as long as it says.
+#[track_caller]
+pub fn whole_body(mut response: Response, uri: &str) -> Vec<u8> {
+    assert_eq!(response.status, 200, "{uri}");
+    let length: usize = response.header("Content-Length").and_then(|it| it.parse().ok()).expect("a length");
+    let body = response.read_body();
+    assert_eq!(body.len(), length);
+    body
 }

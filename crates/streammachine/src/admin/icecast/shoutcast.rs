@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use serde_json::{Map, Value, json};
+use wire::metadata::escape_markup;
 use wire::path::Query;
 
 use super::answers::{text, xml};
@@ -66,7 +67,7 @@ fn seven(admin: &Admin, stream: Option<&Stream>) -> Response {
     let names =
         ["CURRENTLISTENERS", "STREAMSTATUS", "PEAKLISTENERS", "MAXLISTENERS", "UNIQUELISTENERS", "BITRATE"];
     let values: Vec<String> = names.iter().map(|name| get(name)).collect();
-    let title = escape(&get("SONGTITLE"));
+    let title = escape_markup(&get("SONGTITLE"));
     let page = format!(
         "<HTML><meta http-equiv=\"Pragma\" content=\"no-cache\"></head><body>{},{title}</body></html>",
         values.join(",")
@@ -147,7 +148,7 @@ fn played(stream: Option<&Stream>, query: &Query) -> Response {
     }
     let row = |(at, title): (i64, &str)| {
         let instant = jiff::Timestamp::from_second(at).unwrap_or_default();
-        format!("<tr><td>{instant}</td><td>{}</td></tr>", escape(title))
+        format!("<tr><td>{instant}</td><td>{}</td></tr>", escape_markup(title))
     };
     let rows: String = songs.map(row).collect();
     let page = format!(
@@ -215,8 +216,4 @@ fn json_text(value: &Value, query: &Query) -> Response {
         Some(name) => text("text/javascript; charset=utf-8", format!("{name}({value})")),
         None => text("application/json; charset=utf-8", value.to_string()),
     }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
