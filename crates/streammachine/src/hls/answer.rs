@@ -64,7 +64,7 @@ pub struct Asked<'a> {
     pub headers: &'a HeaderMap,
     /// Who asks.
     pub who: Who<'a>,
-    /// Who asks; behind a proxy, the address that was forwarded.
+    /// The address that counts against bounds: behind a proxy the one it saw itself, since whoever asks can make up the rest.
     pub client: IpAddr,
 }
 
