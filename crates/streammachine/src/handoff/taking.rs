@@ -80,7 +80,7 @@ fn resume(app: &App, state: ListenerState, socket: OwnedFd) -> Option<Listener> 
     let destination = state.destination.and_then(|key| app.streams.find(&key));
     let hearing = app.roster.readmit(&stream, app.audience.seat()?, &state.hearing);
     let feed = Feed::resume(stream.log(), state.feed);
-    Some(Listener::resume(socket, feed, hearing, destination))
+    Some(Listener::resume(socket, feed, hearing, destination, state.slot))
 }
 
 /// Serves what was being let in by the old process, as it comes, in a thread of its own.

@@ -51,7 +51,8 @@ pub struct Listener {
     /// The stream that it is to go on with as soon as nothing of its own is due.
     destination: Option<Arc<Stream>>,
     state: State,
-    slot: u8,
+    /// Its slot, once it has one.
+    slot: Option<usize>,
 }
 
 /// A listener as plain data: with its socket, what another process needs to go on with it.
@@ -65,6 +66,9 @@ pub struct ListenerState {
     pub feed: FeedState,
     /// Who it is.
     pub hearing: HearingState,
+    /// When in the tick it is served.
+    #[serde(default)]
+    pub slot: Option<usize>,
 }
 
 /// Whether a listener's socket takes what it is given.
@@ -93,7 +97,7 @@ enum Outcome {
 impl Listener {
     /// A listener whose `feed` begins with the response head. `socket` must not block.
     pub fn new(socket: OwnedFd, feed: Feed, hearing: Hearing) -> Self {
-        Listener { socket, feed, hearing, destination: None, state: State::Idle, slot: 0 }
+        Listener { socket, feed, hearing, destination: None, state: State::Idle, slot: None }
     }
 
     /// The listener as another process can go on with it, but for its socket.
@@ -103,15 +107,22 @@ impl Listener {
             destination: self.destination.as_ref().map(|to| to.key().to_owned()),
             feed: self.feed.state(),
             hearing: self.hearing.state(),
+            slot: self.slot,
         }
     }
 
-    /// Goes on with a listener of another process: it gets what is due as soon as it is admitted, lest it waits for its
-    /// tick twice.
-    pub fn resume(socket: OwnedFd, feed: Feed, hearing: Hearing, destination: Option<Arc<Stream>>) -> Self {
+    /// Goes on with a listener of another process: it gets what is due as soon as it is admitted, since its slot may have
+    /// passed meanwhile, and keeps its slot, lest it waits for longer than a tick.
+    pub fn resume(
+        socket: OwnedFd,
+        feed: Feed,
+        hearing: Hearing,
+        destination: Option<Arc<Stream>>,
+        slot: Option<usize>,
+    ) -> Self {
         // The kernel tells that it takes more, at once or when it does.
         let state = State::Blocked(Instant::now());
-        Listener { destination, state, ..Listener::new(socket, feed, hearing) }
+        Listener { destination, state, slot, ..Listener::new(socket, feed, hearing) }
     }
 
     /// Its connection.
@@ -311,7 +322,7 @@ struct Worker {
     listeners: Slab<Listener>,
     /// Keys by slot, in the order of their listeners' positions: what one reads is in the caches for the next.
     slots: [Vec<u32>; SLOTS],
-    slot_length: Duration,
+    slot_us: u64,
     /// Keys of those that take more than a turn's bytes.
     hungry: Vec<usize>,
     pieces: Pieces,
@@ -327,7 +338,7 @@ impl Worker {
             epoll,
             listeners: Slab::new(),
             slots: std::array::from_fn(|_| Vec::new()),
-            slot_length: tick / SLOTS as u32,
+            slot_us: ((tick / SLOTS as u32).as_micros() as u64).max(1),
             hungry: Vec::new(),
             pieces: Pieces::default(),
         })
@@ -335,31 +346,35 @@ impl Worker {
 
     fn run(mut self) {
         let mut events = Vec::with_capacity(EVENTS_MAX);
-        let mut slot = 0;
-        let mut slot_due = Instant::now() + self.slot_length;
+        // Slots are counted on the clock, which another process goes on with: there they come at the same moments.
+        let mut next = self.slots_passed() + 1;
         while !self.inbox.closed.load(Ordering::Acquire) {
-            self.wait(&mut events, slot_due);
+            self.wait(&mut events, next);
             self.handle(&events);
             for key in std::mem::take(&mut self.hungry) {
                 self.turn(key);
             }
-            let now = Instant::now();
-            if now >= slot_due {
-                self.deliver_slot(slot);
-                slot = (slot + 1) % SLOTS;
-                // A thread that has fallen behind does not make up for it by a rush.
-                slot_due = (slot_due + self.slot_length).max(now);
+            let passed = self.slots_passed();
+            if passed >= next {
+                self.deliver_slot((next % SLOTS as u64) as usize);
+                // A thread that has fallen behind makes up for no more than a tick.
+                next = (next + 1).max((passed + 1).saturating_sub(SLOTS as u64));
             }
         }
     }
 
-    fn wait(&self, events: &mut Vec<epoll::Event>, slot_due: Instant) {
+    /// Slots that have begun since 1970.
+    fn slots_passed(&self) -> u64 {
+        self.clock.steady().0.max(0) as u64 / self.slot_us
+    }
+
+    /// Waits for what is to be done before the slot of this number begins.
+    fn wait(&self, events: &mut Vec<epoll::Event>, slot: u64) {
         events.clear();
-        let patience = if self.hungry.is_empty() {
-            slot_due.saturating_duration_since(Instant::now())
-        } else {
-            Duration::ZERO
-        };
+        let now_us = self.clock.steady().0.max(0) as u64;
+        let patience_us =
+            if self.hungry.is_empty() { (slot * self.slot_us).saturating_sub(now_us) } else { 0 };
+        let patience = Duration::from_micros(patience_us);
         let patience = rustix::event::Timespec {
             tv_sec: patience.as_secs() as i64,
             tv_nsec: i64::from(patience.subsec_nanos()),
@@ -432,8 +447,9 @@ impl Worker {
         if listener.hearing.is_dismissed() {
             return finish(&listener);
         }
-        let slot = (0..SLOTS).min_by_key(|&slot| self.slots[slot].len()).unwrap_or(0);
-        listener.slot = slot as u8;
+        let emptiest = || (0..SLOTS).min_by_key(|&slot| self.slots[slot].len()).unwrap_or(0);
+        let slot = listener.slot.filter(|&slot| slot < SLOTS).unwrap_or_else(emptiest);
+        listener.slot = Some(slot);
         let entry = self.listeners.vacant_entry();
         let key = entry.key();
         // Edge-triggered: an event comes only after the socket was full, or broke. One that is writable already says
@@ -504,7 +520,7 @@ impl Worker {
 
     fn close(&mut self, key: usize) {
         let Some(listener) = self.listeners.try_remove(key) else { return };
-        let slot = &mut self.slots[usize::from(listener.slot)];
+        let Some(slot) = listener.slot.and_then(|slot| self.slots.get_mut(slot)) else { return };
         if let Some(place) = slot.iter().position(|&other| other as usize == key) {
             slot.remove(place);
         }
