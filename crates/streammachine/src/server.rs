@@ -24,7 +24,7 @@ use crate::directory::Directories;
 use crate::handoff::give::{Giver, Socket};
 use crate::handoff::ports::Ports;
 use crate::handoff::take::{Given, Taker};
-use crate::handoff::taking;
+use crate::handoff::taking::{self, Host};
 use crate::hls::Hls;
 use crate::http::{App, sources};
 use crate::listener::Audience;
@@ -86,7 +86,7 @@ pub async fn run(settings: Settings, reload: Arc<Reload>, stop: CancellationToke
     task::spawn("reload", Arc::clone(&app.admin).reload_when_wanted());
     tracing::info!(listeners_max = app.audience.seats(), descriptors = limit, "ready");
     if let Some(channel) = channel {
-        taking::take_strays(channel, Arc::clone(&app), Arc::clone(&door), Arc::clone(&heads));
+        Host::new(&app, &door, &heads, settings.api_port.is_some()).take_strays(channel);
     }
     let directories = Directories::start(&streams, app.audience.seats(), clock);
     let given_away = CancellationToken::new();
@@ -169,7 +169,6 @@ fn build(
         behind_proxy: settings.behind_proxy,
         hls,
         zone: settings.timezone.clone(),
-        tick: settings.chunk_duration,
         heads_max: budget.heads_max,
         log_requests: reload.live.log_requests.clone(),
     });

@@ -22,6 +22,10 @@ pub struct Inside<'a> {
     _guard: RwLockReadGuard<'a, bool>,
 }
 
+/// Marks an answer that says: ask the process that has taken over. The request goes there in its place, if it can.
+#[derive(Clone, Copy, Debug)]
+pub struct Elsewhere;
+
 /// The gate is closed as long as this lives.
 #[derive(Debug)]
 pub struct Closed<'a> {
@@ -61,6 +65,11 @@ impl Gate {
     /// Resolves when all has been given away.
     pub async fn given_away(&self) {
         self.leaving.cancelled().await;
+    }
+
+    /// True when all has been given away.
+    pub fn is_given_away(&self) -> bool {
+        self.leaving.is_cancelled()
     }
 
     /// A connection that came too late.

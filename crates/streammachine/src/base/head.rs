@@ -146,6 +146,16 @@ pub async fn read(
     Incoming::new(socket, first, permit, heads_max).request().await.1
 }
 
+/// The request that `bytes` begin with, wholly.
+///
+/// # Errors
+/// What is no acceptable head, or only a part of one.
+pub fn take(mut bytes: Bytes) -> Result<Request, Failure> {
+    let (head, length) = parse(&bytes)?.ok_or(Failure::Gone)?;
+    let raw = bytes.split_to(length);
+    Ok(Request { head, raw, rest: bytes })
+}
+
 /// Reads the body of `request`, of at most `bytes_max`.
 ///
 /// # Errors

@@ -75,7 +75,7 @@ pub enum Role {
     Api,
 }
 
-/// A connection whose request was read, and nothing done about it.
+/// A connection whose request was read and not answered, or that waits for its next one.
 #[derive(Debug)]
 pub struct Stray {
     /// The port that it came to.
@@ -84,8 +84,10 @@ pub struct Stray {
     pub socket: TcpStream,
     /// Its other end.
     pub peer: SocketAddr,
-    /// All bytes that came.
+    /// All bytes that came and were not answered.
     pub bytes: Bytes,
+    /// Answers went over it before.
+    pub is_kept: bool,
 }
 
 /// An accepted connection; it may read its head as long as it holds the permit.

@@ -33,8 +33,8 @@ use crate::mount::{self, MountState};
 const PAUSE_TIME: Duration = Duration::from_secs(2);
 /// Pause after `accept` failed: the machine has no descriptors or no memory.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-/// Connections that cannot be given away may go on for so long.
-const DRAIN: Duration = Duration::from_secs(10);
+/// Answers that are on their way may take so long; a peer that takes nothing for as long is closed in any case.
+const DRAIN: Duration = Duration::from_secs(60);
 /// Listeners in one message.
 const LISTENERS_MAX: usize = 1_000;
 
@@ -308,7 +308,7 @@ impl Giver {
             }
         };
         if timeout(DRAIN, all).await.is_err() {
-            tracing::info!("connections that could not be handed over are closed");
+            tracing::info!("answers that were not taken in time are cut off");
         }
     }
 }
@@ -346,6 +346,6 @@ fn send_source(channel: &mut Channel, paused: &PausedSource) -> anyhow::Result<(
 }
 
 fn send_stray(channel: &mut Channel, stray: Stray) -> anyhow::Result<()> {
-    let Stray { role, socket, peer, bytes } = stray;
-    Ok(channel.send(&Part::Connection { role, peer, bytes }, &[socket.as_fd()])?)
+    let Stray { role, socket, peer, bytes, is_kept } = stray;
+    Ok(channel.send(&Part::Connection { role, peer, bytes, is_kept }, &[socket.as_fd()])?)
 }

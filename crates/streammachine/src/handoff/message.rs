@@ -9,7 +9,7 @@
 //!    │ Ready ──────────────────────────▶ │  the new one has everything, and does nothing yet
 //!    │ ◀───────────────────────── Commit │
 //!    │ Serving ────────────────────────▶ │  from here on the new one serves, and the old one never again
-//!    │ ◀──────────── Connection, Source … those that were being let in
+//!    │ ◀──────────── Connection, Source … what is kept or was being let in
 //! ```
 //!
 //! Until `Serving` the old one takes everything back if the new one says nothing for a while, or dies.
@@ -106,13 +106,16 @@ pub enum Part {
     End,
     /// The new one may serve.
     Commit,
-    /// A connection whose request has been read, and nothing done about it.
+    /// A connection whose request has been read and not answered, or that waits for its next one.
     Connection {
         /// The port that it came to.
         role: Role,
         /// Its other end.
         peer: SocketAddr,
-        /// All bytes that came.
+        /// All bytes that came and were not answered.
         bytes: Bytes,
+        /// Answers went over it before.
+        #[serde(default)]
+        is_kept: bool,
     },
 }

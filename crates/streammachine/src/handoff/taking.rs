@@ -16,7 +16,7 @@ use crate::handoff::channel::Channel;
 use crate::handoff::message::Part;
 use crate::handoff::take::{Given, GivenSource};
 use crate::http::App;
-use crate::http::front::{self, Port};
+use crate::http::front::{Guests, Port};
 use crate::listener::delivery::{Listener, ListenerState};
 use crate::mount::door::{Door, PausedSource, limits_of};
 use crate::mount::registry::Registry;
@@ -83,52 +83,75 @@ fn resume(app: &App, state: ListenerState, socket: OwnedFd) -> Option<Listener> 
     Some(Listener::resume(socket, feed, hearing, destination, state.slot))
 }
 
-/// Serves what was being let in by the old process, as it comes, in a thread of its own.
-pub fn take_strays(mut channel: Channel, app: Arc<App>, door: Arc<Door>, heads: Arc<Semaphore>) {
-    let runtime = Handle::current();
-    let take = move || {
-        // It ends when the old process does.
-        while let Ok((part, files)) = channel.receive::<Part>() {
-            let Some(socket) = files.into_iter().next() else { continue };
-            let taken = runtime.block_on(take_stray(part, socket, &app, &door, &heads));
-            if let Err(error) = taken {
-                tracing::warn!(%error, "a connection of the old process was lost");
-            }
-        }
-    };
-    if let Err(error) = std::thread::Builder::new().name("handoff".to_owned()).spawn(take) {
-        tracing::warn!(%error, "connections that the old process still has are lost");
-    }
+/// What serves the connections that the old process still has.
+#[derive(Debug)]
+pub struct Host {
+    listeners: Guests,
+    api: Guests,
+    door: Arc<Door>,
+    mounts: Arc<Registry>,
+    heads: Arc<Semaphore>,
 }
 
-async fn take_stray(
-    part: Part,
-    socket: OwnedFd,
-    app: &Arc<App>,
-    door: &Arc<Door>,
-    heads: &Arc<Semaphore>,
-) -> io::Result<()> {
-    match part {
-        Part::Source { mount, source, reader, is_known } => {
-            let given = GivenSource { mount, source, reader, is_known, socket };
-            if let Some(paused) = wake(&app.admin.mounts, given) {
-                door.resume(paused).await;
-            }
+impl Host {
+    /// `heads` bounds the connections whose heads are read; `api_port` tells that the API has a port of its own.
+    pub fn new(app: &Arc<App>, door: &Arc<Door>, heads: &Arc<Semaphore>, api_port: bool) -> Self {
+        Host {
+            listeners: Guests::new(app, Port::Listeners { api: !api_port }),
+            api: Guests::new(app, Port::Api),
+            door: Arc::clone(door),
+            mounts: Arc::clone(&app.admin.mounts),
+            heads: Arc::clone(heads),
         }
-        Part::Connection { role, peer, bytes } => {
-            let permit = Arc::clone(heads).acquire_owned().await.map_err(io::Error::other)?;
-            let accepted = Accepted { socket: stream_of(socket)?, peer, first: bytes, permit };
-            match role {
-                Role::Listeners => {
-                    front::serve_one(Arc::clone(app), accepted, Port::Listeners { api: true });
-                }
-                Role::Api => front::serve_one(Arc::clone(app), accepted, Port::Api),
-                Role::Sources | Role::Shoutcast => Arc::clone(door).serve_one(accepted),
-            }
-        }
-        _ => {}
     }
-    Ok(())
+
+    /// Serves them as they come through `channel`, in a thread of its own.
+    pub fn take_strays(self, mut channel: Channel) {
+        let runtime = Handle::current();
+        let take = move || {
+            // It ends when the old process does.
+            while let Ok((part, files)) = channel.receive::<Part>() {
+                let Some(socket) = files.into_iter().next() else { continue };
+                if let Err(error) = runtime.block_on(self.take_stray(part, socket)) {
+                    tracing::warn!(%error, "a connection of the old process was lost");
+                }
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("handoff".to_owned()).spawn(take) {
+            tracing::warn!(%error, "connections that the old process still has are lost");
+        }
+    }
+
+    async fn take_stray(&self, part: Part, socket: OwnedFd) -> io::Result<()> {
+        match part {
+            Part::Source { mount, source, reader, is_known } => {
+                let given = GivenSource { mount, source, reader, is_known, socket };
+                if let Some(paused) = wake(&self.mounts, given) {
+                    self.door.resume(paused).await;
+                }
+            }
+            Part::Connection { role, peer, bytes, is_kept } => {
+                let guests = match role {
+                    Role::Listeners => Some(&self.listeners),
+                    Role::Api => Some(&self.api),
+                    Role::Sources | Role::Shoutcast => None,
+                };
+                let socket = stream_of(socket)?;
+                if let Some(guests) = guests.filter(|_| is_kept) {
+                    guests.serve_kept(socket, peer, bytes);
+                    return Ok(());
+                }
+                let permit = Arc::clone(&self.heads).acquire_owned().await.map_err(io::Error::other)?;
+                let accepted = Accepted { socket, peer, first: bytes, permit };
+                match guests {
+                    Some(guests) => guests.serve(accepted),
+                    None => Arc::clone(&self.door).serve_one(accepted),
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
 fn stream_of(socket: OwnedFd) -> io::Result<TcpStream> {

@@ -20,8 +20,9 @@ use wire::path::{Query, encode_target};
 use wire::range::{self, RangeAnswer};
 
 use crate::base::clock::{self, Clock};
+use crate::base::gate::Elsewhere;
 use crate::hls::coding::Coding;
-use crate::hls::hold::{self, Reload};
+use crate::hls::hold::{self, NoWait, Reload};
 use crate::hls::lines::extension;
 use crate::hls::playlist::{Extras, Playlist, lists_parts};
 use crate::hls::segment::SegmentBody;
@@ -123,7 +124,11 @@ pub async fn answer(context: &Context<'_>, asked: &Asked<'_>) -> Option<Response
         HlsPath::Part { key, seq, part } => {
             let stream = context.streams.find(&key)?;
             let waited = hold::part(context.hls, &stream, (SegmentSeq(seq), part), asked.client).await;
-            let Ok(found) = waited else { return Some(unavailable("too many requests wait already\n")) };
+            let found = match waited {
+                Ok(found) => found,
+                Err(NoWait::Full) => return Some(unavailable("too many requests wait already\n")),
+                Err(NoWait::Elsewhere) => return Some(elsewhere()),
+            };
             let read = |segment: &Segment| SegmentBody::read_part(stream.log(), segment, part);
             let body = found.map(|segment| (segment, read));
             let response = audio(context, asked, &stream, body, &format!("{part}.m4s"));
@@ -190,6 +195,7 @@ async fn media(context: &Context<'_>, asked: &Asked<'_>, stream: &Arc<Stream>, q
     match reload {
         Reload::AsItIs | Reload::There => {}
         Reload::TooLate => return unavailable("the segment has not come\n"),
+        Reload::Elsewhere => return elsewhere(),
         Reload::TooFar(last) => {
             let text = format!("that is too far ahead of segment {last}, the newest\n");
             return (StatusCode::BAD_REQUEST, text).into_response();
@@ -215,6 +221,12 @@ async fn media(context: &Context<'_>, asked: &Asked<'_>, stream: &Arc<Stream>, q
 fn unavailable(reason: &'static str) -> Response {
     let headers = [(header::CACHE_CONTROL, "no-store"), (header::RETRY_AFTER, "1")];
     (StatusCode::SERVICE_UNAVAILABLE, headers, reason).into_response()
+}
+
+fn elsewhere() -> Response {
+    let mut response = unavailable("another process has taken over\n");
+    response.extensions_mut().insert(Elsewhere);
+    response
 }
 
 /// A playlist that is good for `freshness`, or for six times the `target` where it is the answer to a reload that waited.

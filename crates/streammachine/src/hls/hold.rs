@@ -29,13 +29,20 @@ pub enum Reload {
     There,
     /// It has not come.
     TooLate,
+    /// It will come to the process that has taken over.
+    Elsewhere,
     /// It asks for what is too far ahead of this newest segment.
     TooFar(u64),
 }
 
-/// Too many requests wait already, of all or of this client.
+/// Why a part is not waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoPlace;
+pub enum NoWait {
+    /// Too many requests wait already, of all or of this client.
+    Full,
+    /// It will come to the process that has taken over.
+    Elsewhere,
+}
 
 /// Holds the reload that `query` asks for, if it does, while its playlist grows: `open_for` tells for how long at most.
 pub async fn reload(
@@ -73,28 +80,27 @@ pub async fn reload(
             Err(_) if open <= patience => Reload::AsItIs,
             Err(_) => Reload::TooLate,
         },
-        // Nothing more comes here: it may ask again at once, of the process that goes on.
-        () = hls.gate.given_away() => Reload::AsItIs,
+        () = hls.gate.given_away() => Reload::Elsewhere,
     }
 }
 
 /// The segment in which `part` of number `seq` is, once it is there; none if it does not come.
 ///
 /// # Errors
-/// It would have to wait, and `client` has no place for that.
+/// It would have to wait, and cannot here.
 pub async fn part(
     hls: &Hls,
     stream: &Arc<Stream>,
     (seq, part): (SegmentSeq, u64),
     client: IpAddr,
-) -> Result<Option<Segment>, NoPlace> {
+) -> Result<Option<Segment>, NoWait> {
     let log = stream.log();
     match parts::find(log, seq, part) {
         Place::There(segment) => return Ok(Some(segment)),
         Place::Missing => return Ok(None),
         Place::Next => {}
     }
-    let _place = hls.held.take(client).ok_or(NoPlace)?;
+    let _place = hls.held.take(client).ok_or(NoWait::Full)?;
     let wait = async {
         loop {
             let grew = stream.grew();
@@ -105,10 +111,10 @@ pub async fn part(
             }
         }
     };
-    Ok(tokio::select! {
-        found = timeout(patience(hls, stream, Container::Fmp4), wait) => found.ok().flatten(),
-        () = hls.gate.given_away() => None,
-    })
+    tokio::select! {
+        found = timeout(patience(hls, stream, Container::Fmp4), wait) => Ok(found.ok().flatten()),
+        () = hls.gate.given_away() => Err(NoWait::Elsewhere),
+    }
 }
 
 fn patience(hls: &Hls, stream: &Arc<Stream>, container: Container) -> Duration {

@@ -72,7 +72,7 @@ pub struct Hls {
     streams: Mutex<HashMap<Uuid, Arc<OfStream>>>,
     /// Requests that may wait for a segment or a part at once.
     held: Places,
-    /// When everything is given to another process, nothing is waited for any more.
+    /// When everything is given to another process, what is waited for comes there.
     gate: Arc<Gate>,
 }
 

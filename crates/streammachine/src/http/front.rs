@@ -1,17 +1,9 @@
 //! Accepts connections on the listener and API ports and reads their first head: a stream goes the fast way at once.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::Body;
-use axum::response::Response;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::{Service as _, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use bytes::Bytes;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use wire::head::{Head, Protocol};
@@ -21,18 +13,14 @@ use wire::source::{SourceRequest, answers, classify};
 use wire::upstream::SOURCE_HEADER;
 
 use crate::admin::icecast::lines;
-use crate::base::gate::Gate;
 use crate::base::head::{self, Failure, Request, answer_and_close};
-use crate::base::net::{Accepted, Acceptor, PeerAddress, Role, Stray};
+use crate::base::net::{Accepted, Acceptor, Role, Stray};
 use crate::base::task;
-use crate::http::io::PrefixedIo;
-use crate::http::{Answer, App, Ask, Short, router};
+use crate::http::kept::{Back, Routes, serve_http};
+use crate::http::{Answer, App, Ask, HttpPlace, Short, router};
 use crate::listener::answer;
-use crate::listener::body::Cut;
 use crate::listener::delivery::Listener;
 
-/// A kept connection must send its next head within this.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Room for the kernel to hold unsent audio: some seconds for a fast client, and the bound on what a stalled one costs.
 const SEND_BUFFER_BYTES: usize = 128 * 1024;
 
@@ -50,21 +38,43 @@ pub enum Port {
 
 /// Serves a port until `stop`.
 pub async fn serve(app: Arc<App>, acceptor: Acceptor, port: Port, stop: CancellationToken) {
-    let routes = router::build(Arc::clone(&app), port);
+    let guests = Guests::new(&app, port);
     loop {
         let accepted = tokio::select! {
             accepted = acceptor.accept() => accepted,
             () = stop.cancelled() => return,
         };
-        let connection = Connection { app: Arc::clone(&app), port, routes: routes.clone() };
-        task::spawn("listener connection", connection.run(accepted));
+        guests.serve(accepted);
     }
 }
 
-/// Serves one connection that was accepted elsewhere.
-pub fn serve_one(app: Arc<App>, accepted: Accepted, port: Port) {
-    let routes = router::build(Arc::clone(&app), port);
-    task::spawn("listener connection", Connection { app, port, routes }.run(accepted));
+/// Serves connections that come from another process.
+#[derive(Clone, Debug)]
+pub struct Guests {
+    app: Arc<App>,
+    port: Port,
+    routes: axum::Router,
+}
+
+impl Guests {
+    /// Those that came to `port`.
+    pub fn new(app: &Arc<App>, port: Port) -> Self {
+        Guests { app: Arc::clone(app), port, routes: router::build(Arc::clone(app), port) }
+    }
+
+    /// Serves one whose first request is to be read.
+    pub fn serve(&self, accepted: Accepted) {
+        task::spawn("listener connection", self.connection().run(accepted));
+    }
+
+    /// Serves one that was kept: `bytes` were read and not answered.
+    pub fn serve_kept(&self, socket: TcpStream, peer: SocketAddr, bytes: Bytes) {
+        task::spawn("listener connection", self.connection().keep(socket, peer, bytes));
+    }
+
+    fn connection(&self) -> Connection {
+        Connection { app: Arc::clone(&self.app), port: self.port, routes: self.routes.clone() }
+    }
 }
 
 struct Connection {
@@ -87,39 +97,69 @@ impl Connection {
             let path = request.head.target.split('?').next().unwrap_or_default();
             tracing::info!(%peer, method = request.head.method, path, "request");
         }
-        let role = if self.port == Port::Api { Role::Api } else { Role::Listeners };
-        let stray = |socket, request: &Request| Stray { role, socket, peer, bytes: request.bytes() };
         if app.gate.enter().await.is_none() {
-            return app.gate.stray(stray(socket, &request));
+            return self.stray(socket, peer, request.bytes(), false);
         }
-        if self.port == Port::Api {
-            return self.hand_on(socket, peer, request).await;
-        }
-        if request.head.method == "STATS" {
-            let host = request.head.header("host");
-            return lines::serve(&self.app.admin, socket, peer, &request.head, host).await;
-        }
-        let forwarded_for = request.head.last_header("x-forwarded-for");
-        let client = wire::host::nearest_ip(forwarded_for, self.app.behind_proxy, peer.ip());
-        match classify(&request.head) {
-            // Users of the API are answered as Icecast's administrator is.
-            SourceRequest::Metadata(asked)
-                if asked.dialect == Dialect::Icecast
-                    && self.app.admin.knows(client, request.head.header("authorization")) => {}
-            SourceRequest::Metadata(_) | SourceRequest::MetadataForm(_) => {
-                let client = SocketAddr::new(client, peer.port());
-                return self.app.door.take_metadata(socket, client, request).await;
+        if self.port != Port::Api {
+            if request.head.method == "STATS" {
+                return self.follow(socket, peer, &request).await;
             }
-            _ => {}
+            let forwarded_for = request.head.last_header("x-forwarded-for");
+            let client = wire::host::nearest_ip(forwarded_for, self.app.behind_proxy, peer.ip());
+            match classify(&request.head) {
+                // Users of the API are answered as Icecast's administrator is.
+                SourceRequest::Metadata(asked)
+                    if asked.dialect == Dialect::Icecast
+                        && self.app.admin.knows(client, request.head.header("authorization")) => {}
+                SourceRequest::Metadata(_) | SourceRequest::MetadataForm(_) => {
+                    let client = SocketAddr::new(client, peer.port());
+                    return self.app.door.take_metadata(socket, client, request).await;
+                }
+                _ => {}
+            }
         }
+        self.serve(socket, peer, request).await;
+    }
+
+    /// Goes on with a connection that was kept elsewhere.
+    async fn keep(self, socket: TcpStream, peer: SocketAddr, bytes: Bytes) {
+        let app = Arc::clone(&self.app);
+        let _connected = app.gate.connected();
+        let Some(place) = self.app.http_place() else { return };
+        let Some(back) = self.hand_on(socket, peer, bytes, place).await else { return };
+        self.take_back(back, peer).await;
+    }
+
+    /// Serves what the HTTP server gave back.
+    async fn take_back(self, back: Back, peer: SocketAddr) {
+        let Back { socket, bytes } = back;
+        if self.app.gate.is_given_away() {
+            return self.stray(socket, peer, bytes, true);
+        }
+        match head::take(bytes) {
+            Ok(request) => Box::pin(self.serve(socket, peer, request)).await,
+            Err(failure) => refuse(socket, &failure).await,
+        }
+    }
+
+    /// Serves a request: audio on the fast path, all else by the HTTP server.
+    async fn serve(self, socket: TcpStream, peer: SocketAddr, request: Request) {
+        let app = Arc::clone(&self.app);
         let Some(inside) = app.gate.enter().await else {
-            return app.gate.stray(stray(socket, &request));
+            return self.stray(socket, peer, request.bytes(), false);
         };
         let http10 = is_http10(&request.head);
         match self.find_audio(&request.head, peer) {
             None => {
                 drop(inside);
-                self.hand_on(socket, peer, request).await;
+                let Some(place) = self.app.http_place() else {
+                    let short = Short::new(503, "Too many connections.\n");
+                    let short = short.with([("retry-after", "30".to_owned())]);
+                    return answer_and_close(socket, &short.encode(http10)).await;
+                };
+                if let Some(back) = self.hand_on(socket, peer, request.bytes(), place).await {
+                    self.take_back(back, peer).await;
+                }
             }
             Some(Answer::Head(headers)) => {
                 drop(inside);
@@ -143,16 +183,29 @@ impl Connection {
         }
     }
 
-    /// The answer, if the request is for audio that can go the fast way.
+    /// Tells an encoder's panel how it goes, until it leaves or asks the process that has taken over.
+    async fn follow(self, socket: TcpStream, peer: SocketAddr, request: &Request) {
+        let host = request.head.header("host");
+        tokio::select! {
+            () = lines::serve(&self.app.admin, socket, peer, &request.head, host) => {}
+            () = self.app.gate.given_away() => {}
+        }
+    }
+
+    /// Leaves a connection to the process that has taken over.
+    fn stray(&self, socket: TcpStream, peer: SocketAddr, bytes: Bytes, is_kept: bool) {
+        let role = if self.port == Port::Api { Role::Api } else { Role::Listeners };
+        self.app.gate.stray(Stray { role, socket, peer, bytes, is_kept });
+    }
+
+    /// The answer, if the request is for audio.
     fn find_audio(&self, head: &Head, peer: SocketAddr) -> Option<Answer> {
         let head_only = head.method == "HEAD";
-        if !(head_only || head.method == "GET")
-            || router::wants_page(head.header("accept"), head.header("icy-metadata"))
-        {
+        if self.port == Port::Api || !(head_only || head.method == "GET") {
             return None;
         }
         let (path, _) = split_target(&head.target).ok()?;
-        let stream = self.app.find_stream(&path)?;
+        let stream = self.app.audio_at(&path, head.header("accept"), head.header("icy-metadata"))?;
         let ask = Ask {
             head_only,
             target: &head.target,
@@ -165,101 +218,18 @@ impl Connection {
         Some(self.app.decide(&stream, &ask))
     }
 
-    /// Lets the HTTP server have the connection.
-    async fn hand_on(self, socket: TcpStream, peer: SocketAddr, request: Request) {
-        let Some(_place) = self.app.http_place() else {
-            let short = Short::new(503, "Too many connections.\n").with([("retry-after", "30".to_owned())]);
-            return answer_and_close(socket, &short.encode(is_http10(&request.head))).await;
-        };
-        let app = Arc::clone(&self.app);
-        let hls = (self.port != Port::Api).then_some(self.app);
-        let gate = Some(Arc::clone(&app.gate));
-        let leave = async { app.gate.given_away().await };
-        serve_http(socket, peer, request, Routes { hls, gate, all: self.routes }, true, leave).await;
-    }
-}
-
-/// What the HTTP server answers with.
-#[derive(Clone, Debug)]
-pub(super) struct Routes {
-    /// Where playlists and segments are served: what they come from.
-    pub hls: Option<Arc<App>>,
-    /// What requests that change something go through.
-    pub gate: Option<Arc<Gate>>,
-    /// Everything else.
-    pub all: axum::Router,
-}
-
-impl Routes {
-    async fn answer(self, request: hyper::Request<Incoming>) -> Result<Response, Infallible> {
-        let (parts, body) = request.into_parts();
-        if let Some(app) = &self.hls
-            && let Some(response) = router::hls(app, &parts).await
-        {
-            return Ok(response);
-        }
-        let changes = !parts.method.is_safe() || parts.uri.path().starts_with("/admin");
-        let _inside = match &self.gate {
-            Some(gate) if changes => match gate.enter().await {
-                Some(inside) => Some(inside),
-                None => return Ok(router::short(&elsewhere())),
-            },
-            _ => None,
-        };
-        let request = hyper::Request::from_parts(parts, Body::new(body));
-        TowerToHyperService::new(self.all.clone()).call(request).await
-    }
-}
-
-/// The answer to who would change what another process has by now; the connection is closed behind it.
-fn elsewhere() -> Short {
-    let text = "Another process has taken over: ask again.\n";
-    Short::new(503, text).with([("retry-after", "0".to_owned())])
-}
-
-/// Lets the HTTP server have a connection, from its first byte on, for one request or as long as it is kept.
-pub(super) async fn serve_http(
-    socket: TcpStream,
-    peer: SocketAddr,
-    request: Request,
-    routes: Routes,
-    keep_alive: bool,
-    leave: impl Future<Output = ()>,
-) {
-    let mut prefix = bytes::BytesMut::from(&request.raw[..]);
-    prefix.extend_from_slice(&request.rest);
-    let io = TokioIo::new(PrefixedIo::new(prefix.freeze(), socket));
-    let cut = Cut::default();
-    let service = service_fn(|mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(PeerAddress(peer));
-        request.extensions_mut().insert(cut.clone());
-        routes.clone().answer(request)
-    });
-    let server = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(KEEP_ALIVE)
-        .keep_alive(keep_alive)
-        .max_buf_size(64 * 1024)
-        .serve_connection(io, service);
-    tokio::pin!(server, leave);
-    let mut is_leaving = false;
-    loop {
-        tokio::select! {
-            result = &mut server => {
-                if let Err(error) = result {
-                    tracing::debug!(%peer, %error, "connection ended");
-                }
-                return;
-            }
-            () = cut.0.cancelled() => {
-                tracing::debug!(%peer, "connection cut: too slow");
-                return;
-            }
-            () = &mut leave, if !is_leaving => {
-                is_leaving = true;
-                server.as_mut().graceful_shutdown();
-            }
-        }
+    /// Lets the HTTP server have the connection, which holds its place as long.
+    async fn hand_on(
+        &self,
+        socket: TcpStream,
+        peer: SocketAddr,
+        first: Bytes,
+        _place: HttpPlace,
+    ) -> Option<Back> {
+        let app = &self.app;
+        let streams = (self.port != Port::Api).then(|| Arc::clone(app));
+        let routes = Routes { streams, gate: Some(Arc::clone(&app.gate)), all: self.routes.clone() };
+        serve_http(socket, peer, first, routes, true, app.gate.given_away()).await
     }
 }
 

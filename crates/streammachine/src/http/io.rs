@@ -4,6 +4,8 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -21,15 +23,22 @@ pub struct PrefixedIo {
     prefix: Bytes,
     socket: TcpStream,
     stalled: Option<Pin<Box<Sleep>>>,
+    is_blocked: Arc<AtomicBool>,
 }
 
 impl PrefixedIo {
-    /// `socket`, read as if `prefix` came from it first.
-    pub fn new(prefix: Bytes, socket: TcpStream) -> Self {
-        PrefixedIo { prefix, socket, stalled: None }
+    /// `socket`, read as if `prefix` came from it first. `is_blocked` tells whether it did not take all of the latest write.
+    pub fn new(prefix: Bytes, socket: TcpStream, is_blocked: Arc<AtomicBool>) -> Self {
+        PrefixedIo { prefix, socket, stalled: None, is_blocked }
+    }
+
+    /// The connection, and what is to be read before it.
+    pub fn into_parts(self) -> (TcpStream, Bytes) {
+        (self.socket, self.prefix)
     }
 
     fn watch<T>(&mut self, context: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.is_blocked.store(result.is_pending(), Ordering::Relaxed);
         if result.is_ready() {
             self.stalled = None;
             return result;
@@ -84,7 +93,8 @@ impl AsyncWrite for PrefixedIo {
         Pin::new(&mut self.socket).poll_flush(context)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
+    /// Does nothing: the connection may go on elsewhere.
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }

@@ -1,10 +1,11 @@
 //! The listener port: who connects, what is asked, and which of the two ways serves it.
 //!
-//! A request for a stream is answered by the fast path. Everything else goes to the HTTP server, streams over a kept
-//! connection included; both ask [`decide`] what the answer is.
+//! A request for a stream's audio is answered by the fast path, whatever came before it on its connection. Everything else
+//! goes to the HTTP server.
 
 pub mod front;
 mod io;
+mod kept;
 mod pages;
 mod programs;
 mod router;
@@ -69,8 +70,6 @@ pub struct App {
     pub hls: Arc<Hls>,
     /// Zone of times of day without one.
     pub zone: TimeZone,
-    /// Time between two deliveries to one listener.
-    pub tick: Duration,
     /// Connections whose head may be read at once.
     pub heads_max: usize,
     /// Whether every request is logged.
@@ -154,6 +153,11 @@ impl App {
             ListenPath::Root => self.streams.find_root(),
             _ => None,
         })
+    }
+
+    /// The stream whose audio a request for `path` is for; none if it is a browser's that wants to show a page.
+    pub fn audio_at(&self, path: &str, accept: Option<&str>, icy: Option<&str>) -> Option<Arc<Stream>> {
+        if path == "/" && wants_page(accept, icy) { None } else { self.find_stream(path) }
     }
 
     /// A place for a connection that the HTTP server keeps: of those set aside, else a listener's.
@@ -259,6 +263,11 @@ impl App {
     }
 }
 
+/// True if whoever asks is a browser that wants to show a page, not a player that wants to play.
+fn wants_page(accept: Option<&str>, icy: Option<&str>) -> bool {
+    icy.is_none() && accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
 fn refusal(refused: Refused) -> Short {
     let text = format!("{refused}\n");
     match refused {
@@ -286,4 +295,18 @@ fn canonical_target(path: &str, query: &wire::path::Query, asked: &ListenQuery) 
 
 fn seconds(instant: jiff::Timestamp) -> String {
     instant.as_second().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_for_browsers_and_audio_for_players() {
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        assert!(wants_page(Some(browser), None));
+        assert!(!wants_page(Some("*/*"), None));
+        assert!(!wants_page(None, None));
+        assert!(!wants_page(Some(browser), Some("1")));
+    }
 }

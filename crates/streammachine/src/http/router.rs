@@ -1,29 +1,26 @@
-//! Everything that is not a stream on the fast path, through the HTTP server.
+//! Everything but audio, through the HTTP server.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::request::Parts;
-use axum::http::{Extensions, Method, StatusCode, Version};
+use axum::http::{Extensions, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use axum::{Extension, Router};
 use wire::hls::HlsPath;
 use wire::listen::ListenPath;
-use wire::path::split_target;
-use wire::upstream::SOURCE_HEADER;
+use wire::path::{Query, split_target};
 
 use crate::admin::{api, icecast};
 use crate::base::cors::Header;
 use crate::base::net::PeerAddress;
 use crate::hls::answer::{Asked, answer};
 use crate::http::front::Port;
-use crate::http::{Answer, App, Ask, Short, pages, programs};
-use crate::listener::body::{self, Cut};
+use crate::http::{App, Short, pages, programs};
 use crate::listener::roster::Who;
 
 /// Methods of the listener port.
@@ -58,11 +55,6 @@ pub fn build(app: Arc<App>, port: Port) -> Router {
 /// Stands for an address that nobody has told.
 const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-/// True if whoever asks is a browser that wants to show a page, not a player that wants to play.
-pub fn wants_page(accept: Option<&str>, icy: Option<&str>) -> bool {
-    icy.is_none() && accept.is_some_and(|accept| accept.contains("text/html"))
-}
-
 /// What all routes of the listener port share: unwanted agents, preflights, the rule for other origins.
 async fn common(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let origin = request.headers().get(header::ORIGIN).cloned();
@@ -86,24 +78,39 @@ fn refuse_agent(app: &App, headers: &HeaderMap) -> Option<Response> {
     app.refuse_agent(agent, origin).map(|refusal| short(&refusal))
 }
 
-/// The answer to a request for a playlist or a segment of HTTP Live Streaming. Players ask for them all the time, so
-/// they do not go through the other routes first.
-pub async fn hls(app: &App, request: &Parts) -> Option<Response> {
-    let (method, headers) = (&request.method, &request.headers);
-    let is_asked = method == Method::GET || method == Method::HEAD;
-    let (path, query) = split_target(request.uri.path_and_query()?.as_str()).ok().filter(|_| is_asked)?;
-    // A key may look like a playlist's.
-    if app.find_stream(&path).is_some() {
-        return None;
+/// What a request for a stream comes to.
+pub enum Found {
+    /// Its audio is asked for, which the fast path serves.
+    Audio,
+    /// A playlist or a segment of HTTP Live Streaming.
+    Answer(Response),
+    /// It is for something else.
+    Nothing,
+}
+
+/// Answers a request for a stream. Players ask all the time, so it does not go through the other routes first.
+pub async fn stream(app: &App, request: &Parts) -> Found {
+    let is_asked = request.method == Method::GET || request.method == Method::HEAD;
+    let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
+    let Some((path, query)) = split_target(target).ok().filter(|_| is_asked) else { return Found::Nothing };
+    let icy = text(&request.headers, HeaderName::from_static("icy-metadata"));
+    // First, as a key may look like a playlist's.
+    if app.audio_at(&path, text(&request.headers, header::ACCEPT), icy).is_some() {
+        return Found::Audio;
     }
-    if let Some(refusal) = refuse_agent(app, headers).filter(|_| HlsPath::decode(&path).is_some()) {
+    hls(app, request, &path, &query).await.map_or(Found::Nothing, Found::Answer)
+}
+
+async fn hls(app: &App, request: &Parts, path: &str, query: &Query) -> Option<Response> {
+    let (method, headers) = (&request.method, &request.headers);
+    if let Some(refusal) = refuse_agent(app, headers).filter(|_| HlsPath::decode(path).is_some()) {
         return Some(refusal);
     }
     let forwarded_for = headers.get_all("x-forwarded-for").iter().next_back().and_then(|it| it.to_str().ok());
     let peer = peer(&request.extensions);
     let client = wire::host::nearest_ip(forwarded_for, app.behind_proxy, peer.ip());
     let who = who(app, headers, peer);
-    let asked = Asked { path: &path, query: &query, method, headers, who, client };
+    let asked = Asked { path, query, method, headers, who, client };
     let mut response = answer(&app.hls_context(), &asked).await?;
     app.cors.get().put(response.headers_mut(), headers.get(header::ORIGIN));
     Some(response)
@@ -118,8 +125,8 @@ fn who<'a>(app: &App, headers: &'a HeaderMap, peer: SocketAddr) -> Who<'a> {
     app.who(|name| headers.get(name).and_then(|value| value.to_str().ok()), peer)
 }
 
-/// Streams, their playlists, and what is nothing of ours.
-async fn other(State(app): State<Arc<App>>, Extension(cut): Extension<Cut>, request: Request) -> Response {
+/// What has no route of its own, and what is nothing of ours.
+async fn other(State(app): State<Arc<App>>, request: Request) -> Response {
     let (method, headers) = (request.method(), request.headers());
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     if *method != Method::GET && *method != Method::HEAD {
@@ -131,22 +138,9 @@ async fn other(State(app): State<Arc<App>>, Extension(cut): Extension<Cut>, requ
         Ok(found) => found,
         Err(error) => return short(&Short::new(400, format!("{error}\n"))),
     };
-    let page =
-        wants_page(text(headers, header::ACCEPT), text(headers, HeaderName::from_static("icy-metadata")));
-    if page && path == "/" {
+    // A browser's visit: players of the root were on the fast path before.
+    if path == "/" && app.find_stream(&path).is_some() {
         return pages::player().await;
-    }
-    if let Some(stream) = app.find_stream(&path) {
-        let ask = Ask {
-            head_only: *method == Method::HEAD,
-            target,
-            who: who(&app, headers, peer(request.extensions())),
-            origin: text(headers, header::ORIGIN),
-            icy: text(headers, HeaderName::from_static("icy-metadata")),
-            puller: headers.get(SOURCE_HEADER).and_then(|value| value.to_str().ok()),
-            range: text(headers, header::RANGE).filter(|_| !headers.contains_key(header::IF_RANGE)),
-        };
-        return audio(&app, app.decide(&stream, &ask), cut);
     }
     if let Some(response) = programs::answer(&app, &path, headers) {
         return response;
@@ -160,35 +154,6 @@ async fn other(State(app): State<Arc<App>>, Extension(cut): Extension<Cut>, requ
         let age = path.ends_with(".m3u8").then(|| ("cache-control", "max-age=1".to_owned()));
         short(&Short::new(404, missing).with(age))
     })
-}
-
-fn audio(app: &App, answer: Answer, cut: Cut) -> Response {
-    match answer {
-        Answer::Short(refusal) => short(&refusal),
-        Answer::Head(headers) => {
-            // A body of unknown length keeps the HTTP server from adding a length of its own.
-            let mut response =
-                Response::new(Body::from_stream(futures_util::stream::empty::<std::io::Result<Bytes>>()));
-            put(response.headers_mut(), &headers);
-            *response.version_mut() = Version::HTTP_10;
-            response
-        }
-        Answer::Audio { opened, hearing, headers } => {
-            let finite = opened.content_length.is_some();
-            let audio = body::stream(opened.feed, hearing, app.clock, app.tick, cut);
-            let mut response = Response::new(Body::from_stream(audio));
-            if opened.part.is_some() {
-                *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-            }
-            put(response.headers_mut(), &headers);
-            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-            if !finite {
-                // Chunked transfer coding breaks players; an HTTP/1.0 answer ends with the connection.
-                *response.version_mut() = Version::HTTP_10;
-            }
-            response
-        }
-    }
 }
 
 /// A short answer as a response.
@@ -210,18 +175,4 @@ pub(super) fn put(headers: &mut HeaderMap, new: &[Header]) {
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pages_are_for_browsers_and_audio_for_players() {
-        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
-        assert!(wants_page(Some(browser), None));
-        assert!(!wants_page(Some("*/*"), None));
-        assert!(!wants_page(None, None));
-        assert!(!wants_page(Some(browser), Some("1")));
-    }
 }

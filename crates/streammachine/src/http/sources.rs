@@ -21,7 +21,7 @@ use crate::base::cors::Cors;
 use crate::base::head::answer_and_close;
 use crate::base::live::Live;
 use crate::base::task;
-use crate::http::front::{Routes, serve_http};
+use crate::http::kept::{Routes, serve_http};
 use crate::http::router::put;
 use crate::mount::reception::{Reception, Visitor};
 
@@ -48,7 +48,7 @@ pub fn reception(admin: Arc<Admin>, cors: Live<Cors>, listeners_port: u16) -> Re
     let routes = public
         .merge(icecast::router(Arc::clone(&admin)))
         .layer(middleware::from_fn(move |request, next| name_listeners_port(listeners_port, request, next)));
-    let pages = Pages { admin, routes: Routes { hls: None, gate: None, all: routes }, listeners_port };
+    let pages = Pages { admin, routes: Routes { streams: None, gate: None, all: routes }, listeners_port };
     let places = Arc::new(Semaphore::new(VISITORS_MAX));
     Reception::new(move |visitor| {
         let head = &visitor.request.head;
@@ -72,10 +72,8 @@ impl Pages {
             let host = request.head.header("host").map(|host| with_port(host, self.listeners_port));
             return lines::serve(&self.admin, socket, peer, &request.head, host.as_deref()).await;
         }
-        if timeout(VISIT_TIME, serve_http(socket, peer, request, self.routes, false, std::future::pending()))
-            .await
-            .is_err()
-        {
+        let visit = serve_http(socket, peer, request.bytes(), self.routes, false, std::future::pending());
+        if timeout(VISIT_TIME, visit).await.is_err() {
             tracing::debug!(%peer, "a page was not taken in time");
         }
     }

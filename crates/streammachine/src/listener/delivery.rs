@@ -239,14 +239,14 @@ impl Delivery {
         inbox.wake();
     }
 
-    /// Closes a listener's connection, also one that is not on the fast path: that within a tick.
+    /// Closes a listener's connection.
     pub fn dismiss(&self, entry: &Entry) {
         entry.dismiss();
         self.order(&Order::Dismiss(entry.id));
     }
 
     /// Lets the endless listeners of `from` go on with the live audio of `to`, each as soon as it has taken what is due.
-    /// They keep their connections. Those that are not on the fast path stay.
+    /// They keep their connections.
     pub fn move_all(&self, from: &Stream, to: &Arc<Stream>) {
         self.order(&Order::Move { from: from.id(), to: Arc::clone(to) });
     }

@@ -1,8 +1,6 @@
-//! Listeners: clients hearing a stream. What they ask for becomes a feed; the fast path or the HTTP server's body
-//! takes it to their socket.
+//! Listeners: clients hearing a stream. What they ask for becomes a feed; the fast path takes it to their socket.
 
 pub mod answer;
-pub mod body;
 mod count;
 pub mod delivery;
 pub mod opening;

@@ -1,6 +1,8 @@
 //! Handoffs: a new process takes over sockets, sources, rewind buffers and listeners, and nobody hears it; whatever happens
 //! to either process at any step, there is one that goes on.
 
+mod kept;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -29,6 +31,7 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 struct Relay {
     directory: TempDir,
     settings: Value,
+    patience: Duration,
 }
 
 impl Relay {
@@ -41,11 +44,11 @@ impl Relay {
             "hls": {"segment_duration": 2},
             "streams": {"test": stream("mp3"), "aac": stream("aac")},
         });
-        Relay { directory, settings: merge(ours, settings) }
+        Relay { directory, settings: merge(ours, settings), patience: PATIENCE }
     }
 
     fn options(&self, fault: Option<&str>) -> ServerOptions {
-        let patience = ("STREAMMACHINE_PATIENCE_MS".to_owned(), PATIENCE.as_millis().to_string());
+        let patience = ("STREAMMACHINE_PATIENCE_MS".to_owned(), self.patience.as_millis().to_string());
         let fault = fault.map(|fault| ("STREAMMACHINE_FAULT".to_owned(), fault.to_owned()));
         ServerOptions {
             environment: fault.into_iter().chain([patience]).collect(),
@@ -72,6 +75,16 @@ impl Relay {
         let mut command = Command::new(BINARY);
         command.arg("--config").arg(config).envs(options.environment);
         Process::start(command)
+    }
+
+    /// A new process that stops as it is about to take over, for longer than this takes, and goes on when told to.
+    fn take_over_slowly(&self) -> Process {
+        let new = self.try_take_over(Some("stop@ready"));
+        eventually(DEADLINE, || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", new.pid())).ok()?;
+            stat.rsplit(')').next()?.trim_start().starts_with('T').then_some(())
+        });
+        new
     }
 
     /// A new process takes over from `old`, which ends.

@@ -251,8 +251,8 @@ pub fn hear(connection: &mut Connection, bytes: usize) -> Report {
     report
 }
 
-/// Sends `first` and reads its answer with a length, then sends `second` over the same connection: the HTTP server
-/// answers that, whatever it is. The head of the answer, and the connection behind it.
+/// Has a small request answered, then sends `second` over the same connection, which the HTTP server has. The head of
+/// the second answer, and the connection behind it.
 #[track_caller]
 pub fn over_kept_connection(address: SocketAddr, second: &str) -> (String, Connection) {
     let mut connection = Connection::open(address);

@@ -19,8 +19,8 @@ const BACKOFF_MAX: Duration = Duration::from_secs(5);
 const HEALTHY: Duration = Duration::from_secs(60);
 /// A new server must serve within this, else the old one goes on. Opening full rewind buffers takes less than a second.
 const TAKE_OVER_TIME: Duration = Duration::from_secs(30);
-/// The old server must end within this when the new one serves: what cannot be handed over is finished meanwhile.
-const LEAVE_TIME: Duration = Duration::from_secs(30);
+/// The old server must end within this when the new one serves: it gives the answers that it has begun a minute.
+const LEAVE_TIME: Duration = Duration::from_secs(75);
 /// A server that is asked to end must do so within this, else it is killed. It gives its sources and disks two seconds each.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -359,9 +359,9 @@ mod tests {
         let mut plan = serving();
         plan.step(Event::Wanted, START);
         plan.step(Event::Ready(2), START);
-        assert_eq!(plan.step(Event::Time, after(29.0)), []);
-        assert_eq!(plan.step(Event::Time, after(30.0)), [Act::Terminate(1)]);
-        assert_eq!(plan.step(Event::Time, after(40.0)), [Act::Kill(1)]);
+        assert_eq!(plan.step(Event::Time, after(74.0)), []);
+        assert_eq!(plan.step(Event::Time, after(75.0)), [Act::Terminate(1)]);
+        assert_eq!(plan.step(Event::Time, after(85.0)), [Act::Kill(1)]);
         assert_eq!(plan.step(Event::Ended(1), after(41.0)), []);
         assert!(plan.is_ready());
     }

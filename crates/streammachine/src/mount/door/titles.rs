@@ -45,7 +45,10 @@ impl Door {
         };
         match answer {
             Some(answer) => answer_and_close(socket, &answer).await,
-            None => self.gate.stray(Stray { role: Role::Sources, socket, peer, bytes: request.bytes() }),
+            None => {
+                let bytes = request.bytes();
+                self.gate.stray(Stray { role: Role::Sources, socket, peer, bytes, is_kept: false });
+            }
         }
     }
 
