@@ -77,6 +77,7 @@ pub async fn run(settings: Settings, reload: Arc<Reload>, stop: CancellationToke
     };
     // Nothing that fails from here on may end this process: there is no other.
     streams.all().iter().for_each(|stream| stream.go_on());
+    mounts.go_on().await;
     app.delivery.admit(listeners);
     for source in paused {
         door.resume(source).await;

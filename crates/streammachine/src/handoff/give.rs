@@ -277,9 +277,7 @@ impl Giver {
         for stream in self.app.streams.all() {
             stream.go_on();
         }
-        for mount in self.mounts.all() {
-            mount.go_on().await;
-        }
+        self.mounts.go_on().await;
         self.door.go_on();
         let late = std::iter::from_fn(|| stopped.late.try_recv().ok());
         let sources: Vec<PausedSource> =

@@ -100,7 +100,7 @@ enum Command {
     Join(Tap),
     /// Tell what another process needs to go on, and hear nothing more until told to go on.
     Hand(oneshot::Sender<MountState>),
-    GoOn,
+    GoOn(oneshot::Sender<()>),
     /// Go on where another process stopped.
     Restore(MountState, Vec<Arc<Source>>),
     End,
@@ -134,7 +134,7 @@ pub struct Mount {
 }
 
 impl Mount {
-    /// Starts a mount.
+    /// Starts a mount, which hears nothing until [`Mount::go_on`].
     pub fn start(settings: Settings, clock: Clock) -> Arc<Self> {
         let (commands, inbox) = mpsc::channel(QUEUE_MAX);
         let (reports, outcomes) = mpsc::channel(QUEUE_MAX);
@@ -238,10 +238,13 @@ impl Mount {
         state.await.ok()
     }
 
-    /// Hears again, after [`Mount::hand`].
+    /// Hears what it was told since its start or [`Mount::hand`], and goes on.
     pub async fn go_on(&self) {
-        // A mount that has ended hears nothing.
-        let _ = self.commands.send(Command::GoOn).await;
+        let (reply, done) = oneshot::channel();
+        if self.commands.send(Command::GoOn(reply)).await.is_ok() {
+            // A mount that has ended hears nothing.
+            let _ = done.await;
+        }
     }
 
     /// Goes on where another process stopped, with those of its live sources that are still there.

@@ -58,6 +58,13 @@ impl Registry {
         self.mounts.write().insert(mount.key().to_owned(), mount);
     }
 
+    /// Lets all mounts go on, as [`Mount::go_on`] says.
+    pub async fn go_on(&self) {
+        for mount in self.all() {
+            mount.go_on().await;
+        }
+    }
+
     /// All mounts in the order of their keys.
     pub fn all(&self) -> Vec<Arc<Mount>> {
         self.mounts.read().values().cloned().collect()

@@ -63,6 +63,10 @@ impl Task {
         mut inbox: mpsc::Receiver<Command>,
         mut reports: mpsc::Receiver<(Uuid, Report)>,
     ) {
+        // The streams of a mount come one after the other, and each is to hear all of its fallback.
+        if !self.rest(&mut inbox).await {
+            return;
+        }
         loop {
             tokio::select! {
                 biased;
@@ -92,12 +96,15 @@ impl Task {
         loop {
             match inbox.recv().await {
                 None => return false,
-                Some(Command::GoOn) => break,
+                Some(Command::GoOn(reply)) => {
+                    meanwhile.into_iter().for_each(|command| self.obey(command));
+                    // Whoever asked may be gone.
+                    let _ = reply.send(());
+                    return true;
+                }
                 Some(command) => meanwhile.push(command),
             }
         }
-        meanwhile.into_iter().for_each(|command| self.obey(command));
-        true
     }
 
     fn state(&self) -> MountState {
@@ -123,7 +130,7 @@ impl Task {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Hand(_) | Command::GoOn => {}
+            Command::Hand(_) | Command::GoOn(_) => {}
             Command::Restore(state, sources) => self.restore(state, sources),
             Command::Join(tap) => {
                 self.taps.push(tap);
