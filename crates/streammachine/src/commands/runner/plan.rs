@@ -13,8 +13,8 @@ use audio::Mono;
 
 /// Pause before the first start after a crash; it doubles with each crash in a row.
 const BACKOFF_MIN: Duration = Duration::from_millis(200);
-/// The longest pause: a station is not silent for longer than it takes to notice.
-const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// The longest pause: after any crash a station is back within two seconds, and a start that fails costs little.
+const BACKOFF_MAX: Duration = Duration::from_millis(1500);
 /// A server that lived so long was healthy: its crash is the first in a row.
 const HEALTHY: Duration = Duration::from_secs(60);
 /// A new server must serve within this, else the old one goes on. Opening full rewind buffers takes less than a second.
@@ -295,7 +295,7 @@ mod tests {
     fn a_crash_is_followed_by_a_start_ever_later_until_a_server_was_healthy() {
         let mut plan = serving();
         let mut at = 1.0;
-        let pauses = [0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0];
+        let pauses = [0.2, 0.4, 0.8, 1.5, 1.5, 1.5, 1.5];
         for (number, pause) in (1..).zip(pauses) {
             let again = Act::Tell(News::Again(Duration::from_secs_f64(pause)));
             assert_eq!(plan.step(Event::Ended(number), after(at)), [again]);
