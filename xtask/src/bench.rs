@@ -31,9 +31,9 @@ pub struct Options {
     /// What to measure
     #[arg(value_enum, default_value = "fanout")]
     what: What,
-    /// Listeners of each run
-    #[arg(long, default_value_t = 10_000)]
-    listeners: usize,
+    /// Listeners of each run: 10,000 by default
+    #[arg(long)]
+    listeners: Option<usize>,
     /// Seconds measured in each run
     #[arg(long, default_value_t = 30.0)]
     seconds: f64,
@@ -46,6 +46,12 @@ pub struct Options {
     /// A look instead of a measurement: 1000 listeners, 6 s, once
     #[arg(long)]
     quick: bool,
+    /// handoff: bytes in all rewind buffers together, such as 2G, beside what the sources send
+    #[arg(long, value_parser = parse_bytes)]
+    buffer: Option<u64>,
+    /// handoff: where the rewind buffers are
+    #[arg(long, value_enum, default_value_t = Store::Memory)]
+    store: Store,
     /// Also write all numbers to this file
     #[arg(long)]
     json: Option<PathBuf>,
@@ -62,6 +68,15 @@ pub enum What {
     Hls,
 }
 
+/// Where rewind buffers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Store {
+    /// In memory: a new process gets the memory itself.
+    Memory,
+    /// In `rewind.dir`: a new process opens the files.
+    Disk,
+}
+
 /// Whom to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Peer {
@@ -71,6 +86,23 @@ pub enum Peer {
     Icecast2,
     /// `cargo xtask null-writer`.
     Null,
+}
+
+impl Options {
+    fn listeners(&self) -> usize {
+        self.listeners.unwrap_or(10_000)
+    }
+}
+
+/// A number of bytes: `2G` is 2 * 10^9.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let units = [("K", 1_000), ("M", 1_000_000), ("G", 1_000_000_000)];
+    let (number, unit) =
+        units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit))).unwrap_or((text, 1));
+    let number: Option<u64> = number.parse().ok();
+    number
+        .and_then(|number| number.checked_mul(unit))
+        .ok_or_else(|| "expected a number of bytes, such as 500M".to_owned())
 }
 
 /// One thing to measure.
@@ -118,7 +150,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         What::Handoff => return handoff::run(options),
     }
     let (listeners, seconds, repeats) =
-        if options.quick { (1000, 6.0, 1) } else { (options.listeners, options.seconds, options.repeats) };
+        if options.quick { (1000, 6.0, 1) } else { (options.listeners(), options.seconds, options.repeats) };
     if options.peers.contains(&Peer::Ours) {
         peer::build_server()?;
     }
@@ -163,4 +195,23 @@ fn measure(case: &Case, listeners: usize, seconds: f64) -> anyhow::Result<Outcom
 fn to_json(all: &[Measured]) -> serde_json::Value {
     let runs = |measured: &Measured| measured.outcomes.iter().map(Outcome::to_json).collect::<Vec<_>>();
     all.iter().map(|measured| json!({ "case": measured.case.name, "runs": runs(measured) })).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_a_unit_or_none() {
+        for (text, bytes) in [
+            ("7", Some(7)),
+            ("500M", Some(500_000_000)),
+            ("2G", Some(2_000_000_000)),
+            ("G", None),
+            ("2GB", None),
+        ] {
+            assert_eq!(parse_bytes(text).ok(), bytes, "{text}");
+        }
+        assert!(parse_bytes("99999999999G").is_err());
+    }
 }
