@@ -1,8 +1,11 @@
 //! `cargo xtask bench`: this server, a null writer and Icecast one after the other under the same load, several times
 //! in turn, and their ratios. Absolute numbers belong to the machine; ratios of one run hold.
 //!
-//! `peer` starts the servers, `table` renders the medians.
+//! `peer` starts the servers, `table` renders the medians, `fetch` asks for what is no stream. Beside it: `hls`, `handoff`, and
+//! `crash`, which measures less than it checks.
 
+mod crash;
+mod fetch;
 mod handoff;
 mod hls;
 mod peer;
@@ -31,7 +34,7 @@ pub struct Options {
     /// What to measure
     #[arg(value_enum, default_value = "fanout")]
     what: What,
-    /// Listeners of each run: 10,000 by default
+    /// Listeners of each run: 10,000 by default, crash: 200
     #[arg(long)]
     listeners: Option<usize>,
     /// Seconds measured in each run
@@ -43,7 +46,7 @@ pub struct Options {
     /// Whom to measure
     #[arg(long, value_enum, value_delimiter = ',', default_value = "ours,icecast2,null")]
     peers: Vec<Peer>,
-    /// A look instead of a measurement: 1000 listeners, 6 s, once
+    /// A look instead of a measurement: 1000 listeners, 6 s, once; 10 kills
     #[arg(long)]
     quick: bool,
     /// handoff: bytes in all rewind buffers together, such as 2G, beside what the sources send
@@ -52,6 +55,12 @@ pub struct Options {
     /// handoff: where the rewind buffers are
     #[arg(long, value_enum, default_value_t = Store::Memory)]
     store: Store,
+    /// crash: how often the server is killed
+    #[arg(long, default_value_t = 100)]
+    kills: usize,
+    /// crash: chooses the moments
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// Also write all numbers to this file
     #[arg(long)]
     json: Option<PathBuf>,
@@ -66,6 +75,8 @@ pub enum What {
     Handoff,
     /// Playlists and segments of HTTP Live Streaming, against nginx.
     Hls,
+    /// A server that is killed again and again, and what it still has.
+    Crash,
 }
 
 /// Where rewind buffers are.
@@ -148,6 +159,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         What::Fanout => {}
         What::Hls => return hls::run(options),
         What::Handoff => return handoff::run(options),
+        What::Crash => return crash::run(options),
     }
     let (listeners, seconds, repeats) =
         if options.quick { (1000, 6.0, 1) } else { (options.listeners(), options.seconds, options.repeats) };

@@ -3,7 +3,7 @@
 //! `client` is one listener, `outcome` the numbers. Only the span between connecting and the end is measured for
 //! processor time, so that the cost of a connect does not hide in the cost of a byte.
 
-mod client;
+pub mod client;
 mod outcome;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs as _};

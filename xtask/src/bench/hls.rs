@@ -3,8 +3,7 @@
 //! Some connections ask in turn, each as soon as it has its answer; both servers get the same requests in one run.
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -17,6 +16,7 @@ use testkit::process::Process;
 use testkit::programs;
 use testkit::wait::{DEADLINE, poll};
 
+use super::fetch::Connection;
 use super::peer::{Running, answers, build_server, free_port};
 use super::{Options, Peer};
 use crate::stats::median;
@@ -25,8 +25,6 @@ use crate::stats::median;
 const CONNECTIONS: usize = 32;
 /// Audio in the playlist: 59 segments. A source may not run ahead further.
 const FILL: Duration = Duration::from_secs(595);
-/// An answer is no larger.
-const BODY_BYTES_MAX: usize = 8 << 20;
 
 /// Measures and prints a table.
 pub fn run(options: &Options) -> anyhow::Result<()> {
@@ -63,13 +61,13 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
 /// Writes the playlist and its segments into `root`; the segments' targets.
 fn copy(address: SocketAddr, root: &Path) -> anyhow::Result<Vec<String>> {
     let mut connection = Connection::open(address)?;
-    let playlist = connection.get("/bench.m3u8")?.to_vec();
+    let playlist = get(&mut connection, "/bench.m3u8")?.to_vec();
     fs::create_dir_all(root.join("bench/ts"))?;
     fs::write(root.join("bench.m3u8"), &playlist)?;
     let text = String::from_utf8(playlist).context("a playlist is text")?;
     let targets: Vec<String> = text.lines().filter(|line| line.starts_with('/')).map(str::to_owned).collect();
     for target in &targets {
-        fs::write(root.join(&target[1..]), connection.get(target)?)?;
+        fs::write(root.join(&target[1..]), get(&mut connection, target)?)?;
     }
     ensure!(targets.len() > 50, "only {} segments", targets.len());
     Ok(targets)
@@ -110,7 +108,7 @@ fn measure(address: SocketAddr, targets: &[String], time: Duration) -> anyhow::R
         let mut connection = Connection::open(address)?;
         let mut count = 0;
         while !is_over.load(Ordering::Relaxed) {
-            connection.get(&targets[(first + count) % targets.len()])?;
+            get(&mut connection, &targets[(first + count) % targets.len()])?;
             count += 1;
         }
         anyhow::Ok(count as u64)
@@ -126,45 +124,8 @@ fn measure(address: SocketAddr, targets: &[String], time: Duration) -> anyhow::R
     Ok(count as f64 / start.elapsed().as_secs_f64())
 }
 
-/// A kept connection that reads answers with a length.
-struct Connection {
-    stream: BufReader<TcpStream>,
-    host: String,
-    body: Vec<u8>,
-}
-
-impl Connection {
-    fn open(address: SocketAddr) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address).context("cannot connect")?;
-        stream.set_nodelay(true)?;
-        Ok(Connection {
-            stream: BufReader::with_capacity(64 * 1024, stream),
-            host: address.to_string(),
-            body: Vec::new(),
-        })
-    }
-
-    fn get(&mut self, target: &str) -> anyhow::Result<&[u8]> {
-        let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n\r\n", self.host);
-        self.stream.get_mut().write_all(request.as_bytes())?;
-        let (mut length, mut line) = (None, String::new());
-        loop {
-            line.clear();
-            ensure!(self.stream.read_line(&mut line)? > 0, "the connection ended");
-            if let Some((name, value)) = line.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
-                length = value.trim().parse().ok();
-            }
-            ensure!(!line.starts_with("HTTP/1.1") || line.contains(" 200 "), "{target}: {line}");
-            if line == "\r\n" {
-                break;
-            }
-        }
-        let length: usize = length.context("an answer without a length")?;
-        ensure!(length <= BODY_BYTES_MAX, "{length} bytes");
-        self.body.resize(length, 0);
-        self.stream.read_exact(&mut self.body)?;
-        Ok(&self.body)
-    }
+fn get<'a>(connection: &'a mut Connection, target: &str) -> anyhow::Result<&'a [u8]> {
+    let (status, body) = connection.get(target)?;
+    ensure!(status == 200, "{target}: {status}");
+    Ok(body)
 }

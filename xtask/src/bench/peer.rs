@@ -158,11 +158,17 @@ pub fn server_path() -> PathBuf {
     crate::repository().join(target).join("release/streammachine")
 }
 
-/// A port that is free now, below those that the system gives to clients: a connect to one of those that nobody
-/// listens on yet can meet itself.
+/// A port that is free now.
 pub fn free_port() -> anyhow::Result<u16> {
+    free_ports().map(|[port]| port)
+}
+
+/// Ports in a row that are free now, below those that the system gives to clients: a connect to one of those that nobody
+/// listens on yet can meet itself.
+pub fn free_ports<const COUNT: usize>() -> anyhow::Result<[u16; COUNT]> {
     let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
-    (21_000..22_000).find(is_free).context("no port is free")
+    let row = |first: u16| std::array::from_fn(|place| first + place as u16);
+    (21_000..22_000).map(row).find(|row| row.iter().all(is_free)).context("no ports are free")
 }
 
 /// Whether a server takes connections and answers on them.
