@@ -12,6 +12,7 @@ mod player;
 mod playlist;
 mod runner;
 
+use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -92,7 +93,7 @@ struct Measured {
     /// Segments that were fetched again.
     again: usize,
     /// The buffer's frames at the last look.
-    runs: Vec<std::ops::Range<u32>>,
+    runs: Vec<Range<u32>>,
 }
 
 /// Kills and checks; fails if anything did not hold.
@@ -200,15 +201,17 @@ impl Bench {
         let (status, body) = connection.get(PUMP)?;
         ensure!(status == 200, "{PUMP}: {status}");
         let report = load::audio().scan(body);
-        judge::check_order("the buffer", &report, &self.encoder.sessions(), &self.faults);
-        if !report.is_whole() {
+        let sessions = self.encoder.sessions();
+        judge::check_order("the buffer", &report, &sessions, &self.faults);
+        let begins = |session: &Range<u32>| Some(session.start) == report.first;
+        if !report.is_whole() || !sessions.iter().any(begins) {
             self.faults.tell(format!("the buffer is not whole: {report:?}"));
         }
         Ok(report)
     }
 
     /// Checks all that must hold after a kill; `sent` is what sessions had sent that it has cut.
-    fn check(&self, sent: &[std::ops::Range<u32>], measured: &mut Measured) -> anyhow::Result<()> {
+    fn check(&self, sent: &[Range<u32>], measured: &mut Measured) -> anyhow::Result<()> {
         // What was heard before the look is in it.
         let heard = self.crowd.take_ended();
         let after = runs(&self.look()?);

@@ -71,12 +71,18 @@ impl Player {
     fn look(&self, connection: &mut Connection, faults: &Faults) -> std::io::Result<()> {
         let (status, body) = connection.get(PLAYLIST)?;
         let text = String::from_utf8_lossy(body).into_owned();
+        if status == 404 && self.known().last.is_none() {
+            // Before the first audio there is none.
+            return Ok(());
+        }
         let playlist = match Playlist::parse(&text) {
             Ok(playlist) if status == 200 => playlist,
-            // Before the first audio there is none.
-            _ if status == 404 && self.known().last.is_none() => return Ok(()),
-            other => {
-                faults.tell(format!("a playlist: {status}, {other:?}: {text}"));
+            Ok(_) => {
+                faults.tell(format!("a playlist with status {status}"));
+                return Ok(());
+            }
+            Err(error) => {
+                faults.tell(format!("a playlist that is none: {status}, {error:#}: {text}"));
                 return Ok(());
             }
         };
