@@ -31,7 +31,7 @@ const LISTENERS_PER_ADDRESS: usize = 20_000;
 /// Longest wait for the first audio behind the last connect.
 const FIRST_AUDIO_WAIT: Duration = Duration::from_secs(90);
 /// Between the last first audio and the measurement: what connecting has stirred up settles.
-const SETTLE: Duration = Duration::from_secs(4);
+pub const SETTLE: Duration = Duration::from_secs(4);
 const READ_BYTES: usize = 256 * 1024;
 const EVENTS_MAX: usize = 1024;
 
@@ -136,6 +136,7 @@ pub fn measure(options: &Options) -> anyhow::Result<Outcome> {
     let mut load = Load::new(options)?;
     load.connect_all()?;
     load.run_for(SETTLE)?;
+    load.clients.iter_mut().for_each(Client::forget_silence);
     let cpu_seconds =
         || options.pid.map(proc::cpu_seconds).transpose().context("cannot read the server's time");
     let (start, cpu_before, bytes_before) = (Instant::now(), cpu_seconds()?, load.bytes());

@@ -92,6 +92,11 @@ impl Client {
         &self.socket
     }
 
+    /// Silence counts from now on: the first one, behind the burst, is of another length.
+    pub fn forget_silence(&mut self) {
+        self.silence = Duration::ZERO;
+    }
+
     /// Whether it may still get its first audio.
     pub fn is_waiting(&self) -> bool {
         self.first_audio.is_none() && !self.is_closed()

@@ -27,7 +27,7 @@ pub struct Outcome {
     pub dropped: usize,
     /// From connect to first audio, in ms, of each that had any.
     pub first_audio_ms: Vec<f64>,
-    /// Longest time between two receipts of audio, of any listener, in ms.
+    /// Longest time between two receipts of audio in the measured span, of any listener, in ms.
     pub silence_max_ms: f64,
     /// Listeners whose frames were checked.
     pub verified: usize,
