@@ -35,6 +35,9 @@ pub const SETTLE: Duration = Duration::from_secs(4);
 const READ_BYTES: usize = 256 * 1024;
 const EVENTS_MAX: usize = 1024;
 
+/// Bytes of that audio for a second.
+const BYTES_PER_SECOND: f64 = 16_000.0;
+
 /// The audio that is sent and checked: 128 kbit/s MP3.
 pub fn audio() -> Mp3Frames {
     Mp3Frames::new(128, 44_100, 2)

@@ -36,9 +36,19 @@ pub struct Client {
     last_audio: Option<Instant>,
     /// Longest time between two receipts of audio.
     pub silence: Duration,
+    need: Need,
     wants_check: bool,
     wants_icy: bool,
     check: Option<Box<Check>>,
+}
+
+/// How far received audio is behind the clock, at its best and at its worst. The difference is what a player must hold: a
+/// long silence behind an early delivery costs it nothing.
+struct Need {
+    since: Instant,
+    bytes: u64,
+    least_s: f64,
+    most_s: f64,
 }
 
 struct Check {
@@ -81,6 +91,7 @@ impl Client {
             bytes: 0,
             last_audio: None,
             silence: Duration::ZERO,
+            need: Need::from(started, 0),
             wants_check,
             wants_icy,
             check: None,
@@ -92,9 +103,15 @@ impl Client {
         &self.socket
     }
 
-    /// Silence counts from now on: the first one, behind the burst, is of another length.
+    /// Silence and need count from now on: behind the burst they are others.
     pub fn forget_silence(&mut self) {
         self.silence = Duration::ZERO;
+        self.need = Need::from(Instant::now(), self.bytes);
+    }
+
+    /// Seconds of audio that a player must hold to hear no pause, if the audio is ours.
+    pub fn need_s(&self) -> f64 {
+        (self.need.most_s - self.need.least_s).max(0.0)
     }
 
     /// Whether it may still get its first audio.
@@ -170,10 +187,25 @@ impl Client {
         let now = Instant::now();
         let last = self.last_audio.replace(now);
         self.silence = self.silence.max(last.map_or(Duration::ZERO, |last| now - last));
+        self.need.look(now, self.bytes);
         self.bytes += bytes.len() as u64;
+        self.need.look(now, self.bytes);
         if let Some(check) = &mut self.check {
             check.push(bytes);
         }
+    }
+}
+
+impl Need {
+    fn from(since: Instant, bytes: u64) -> Self {
+        Need { since, bytes, least_s: f64::INFINITY, most_s: f64::NEG_INFINITY }
+    }
+
+    fn look(&mut self, now: Instant, bytes: u64) {
+        let audio_s = (bytes - self.bytes) as f64 / super::BYTES_PER_SECOND;
+        let behind_s = (now - self.since).as_secs_f64() - audio_s;
+        self.least_s = self.least_s.min(behind_s);
+        self.most_s = self.most_s.max(behind_s);
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Outcome {
     pub first_audio_ms: Vec<f64>,
     /// Longest time between two receipts of audio in the measured span, of any listener, in ms.
     pub silence_max_ms: f64,
+    /// Audio that a player must hold to hear no pause in the measured span, of any listener, in ms, if the audio is ours.
+    pub need_max_ms: f64,
     /// Listeners whose frames were checked.
     pub verified: usize,
     /// Bytes of missing or damaged frames, over all checked listeners.
@@ -53,6 +55,7 @@ impl Outcome {
                 .map(|time| time.as_secs_f64() * 1000.0)
                 .collect(),
             silence_max_ms: clients.iter().map(|it| it.silence.as_secs_f64() * 1000.0).fold(0.0, f64::max),
+            need_max_ms: clients.iter().map(|it| it.need_s() * 1000.0).fold(0.0, f64::max),
             verified: reports.len(),
             // Each damaged frame is also missing, so junk is not added.
             lost_bytes: lost_frames * frames.position(1000) / 1000,
