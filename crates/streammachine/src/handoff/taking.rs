@@ -77,10 +77,10 @@ pub fn readmit(app: &App, given: &mut Given) -> Vec<Listener> {
 
 fn resume(app: &App, state: ListenerState, socket: OwnedFd) -> Option<Listener> {
     let stream = app.streams.find(&state.stream)?;
-    let destination = state.destination.and_then(|key| app.streams.find(&key));
+    let destination = state.destination.as_ref().and_then(|key| app.streams.find(key));
     let hearing = app.roster.readmit(&stream, app.audience.seat()?, &state.hearing);
-    let feed = Feed::resume(stream.log(), state.feed);
-    Some(Listener::resume(socket, feed, hearing, destination, state.slot))
+    let feed = Feed::resume(stream.log(), state.feed.clone());
+    Some(Listener::resume(socket, feed, hearing, destination, &state))
 }
 
 /// What serves the connections that the old process still has.

@@ -53,6 +53,8 @@ pub struct Listener {
     state: State,
     /// Its slot, once it has one.
     slot: Option<usize>,
+    /// When it was last let go by a thread, by the steady clock.
+    released_us: Option<u64>,
 }
 
 /// A listener as plain data: with its socket, what another process needs to go on with it.
@@ -68,7 +70,13 @@ pub struct ListenerState {
     pub hearing: HearingState,
     /// When in the tick it is served.
     #[serde(default)]
-    pub slot: Option<usize>,
+    slot: Option<usize>,
+    /// Its socket has not taken all that was due.
+    #[serde(default)]
+    is_blocked: bool,
+    /// Until when it was served in its slot, by the steady clock; long ago if that is not told.
+    #[serde(default)]
+    released_us: u64,
 }
 
 /// Whether a listener's socket takes what it is given.
@@ -97,7 +105,15 @@ enum Outcome {
 impl Listener {
     /// A listener whose `feed` begins with the response head. `socket` must not block.
     pub fn new(socket: OwnedFd, feed: Feed, hearing: Hearing) -> Self {
-        Listener { socket, feed, hearing, destination: None, state: State::Idle, slot: None }
+        Listener {
+            socket,
+            feed,
+            hearing,
+            destination: None,
+            state: State::Idle,
+            slot: None,
+            released_us: None,
+        }
     }
 
     /// The listener as another process can go on with it, but for its socket.
@@ -108,21 +124,23 @@ impl Listener {
             feed: self.feed.state(),
             hearing: self.hearing.state(),
             slot: self.slot,
+            is_blocked: self.state != State::Idle,
+            released_us: self.released_us.unwrap_or_default(),
         }
     }
 
-    /// Goes on with a listener of another process: it gets what is due as soon as it is admitted, since its slot may have
-    /// passed meanwhile, and keeps its slot, lest it waits for longer than a tick.
+    /// Goes on with a listener of another process, in its slot. What it had not taken yet it gets as soon as it is admitted.
     pub fn resume(
         socket: OwnedFd,
         feed: Feed,
         hearing: Hearing,
         destination: Option<Arc<Stream>>,
-        slot: Option<usize>,
+        state: &ListenerState,
     ) -> Self {
+        let new = Listener::new(socket, feed, hearing);
         // The kernel tells that it takes more, at once or when it does.
-        let state = State::Blocked(Instant::now());
-        Listener { destination, state, slot, ..Listener::new(socket, feed, hearing) }
+        let is = if state.is_blocked { State::Blocked(Instant::now()) } else { State::Idle };
+        Listener { destination, state: is, slot: state.slot, released_us: Some(state.released_us), ..new }
     }
 
     /// Its connection.
@@ -365,13 +383,24 @@ impl Worker {
 
     /// Slots that have begun since 1970.
     fn slots_passed(&self) -> u64 {
-        self.clock.steady().0.max(0) as u64 / self.slot_us
+        self.now_us() / self.slot_us
+    }
+
+    fn now_us(&self) -> u64 {
+        self.clock.steady().0.max(0) as u64
+    }
+
+    /// True if `slot` has come since that moment, or was about to.
+    fn has_come(&self, slot: usize, since_us: u64) -> bool {
+        let first = since_us / self.slot_us;
+        let until_slot = (slot as u64 + SLOTS as u64 - first % SLOTS as u64) % SLOTS as u64;
+        first + until_slot <= self.slots_passed()
     }
 
     /// Waits for what is to be done before the slot of this number begins.
     fn wait(&self, events: &mut Vec<epoll::Event>, slot: u64) {
         events.clear();
-        let now_us = self.clock.steady().0.max(0) as u64;
+        let now_us = self.now_us();
         let patience_us =
             if self.hungry.is_empty() { (slot * self.slot_us).saturating_sub(now_us) } else { 0 };
         let patience = Duration::from_micros(patience_us);
@@ -423,7 +452,9 @@ impl Worker {
                 }
             }
             Order::Release { to } => {
-                let listeners: Vec<Listener> = self.listeners.drain().collect();
+                let now_us = self.now_us();
+                let release = |listener| Listener { released_us: Some(now_us), ..listener };
+                let listeners: Vec<Listener> = self.listeners.drain().map(release).collect();
                 self.slots = std::array::from_fn(|_| Vec::new());
                 self.hungry.clear();
                 for listener in &listeners {
@@ -450,6 +481,11 @@ impl Worker {
         let emptiest = || (0..SLOTS).min_by_key(|&slot| self.slots[slot].len()).unwrap_or(0);
         let slot = listener.slot.filter(|&slot| slot < SLOTS).unwrap_or_else(emptiest);
         listener.slot = Some(slot);
+        // One that has missed its slot gets what is due at once. The others wait for theirs: early audio would leave nothing
+        // to come then, and a longer silence until the next.
+        if listener.released_us.take().is_some_and(|since_us| self.has_come(slot, since_us)) {
+            listener.state = State::Blocked(Instant::now());
+        }
         let entry = self.listeners.vacant_entry();
         let key = entry.key();
         // Edge-triggered: an event comes only after the socket was full, or broke. One that is writable already says
