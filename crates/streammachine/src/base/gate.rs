@@ -67,11 +67,6 @@ impl Gate {
         self.leaving.cancelled().await;
     }
 
-    /// True when all has been given away.
-    pub fn is_given_away(&self) -> bool {
-        self.leaving.is_cancelled()
-    }
-
     /// A connection that came too late.
     pub fn stray(&self, stray: Stray) {
         // The other end is here too.

@@ -1,5 +1,6 @@
 //! Accepts connections on the listener and API ports and reads their first head: a stream goes the fast way at once.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use wire::source::{SourceRequest, answers, classify};
 use wire::upstream::SOURCE_HEADER;
 
 use crate::admin::icecast::lines;
+use crate::base::gate::Inside;
 use crate::base::head::{self, Failure, Request, answer_and_close};
 use crate::base::net::{Accepted, Acceptor, Role, Stray};
 use crate::base::task;
@@ -130,15 +132,27 @@ impl Connection {
         self.take_back(back, peer).await;
     }
 
-    /// Serves what the HTTP server gave back.
+    /// Serves what the HTTP server gave back: a request for audio, unless another process has taken over.
     async fn take_back(self, back: Back, peer: SocketAddr) {
         let Back { socket, bytes } = back;
-        if self.app.gate.is_given_away() {
+        let Some(inside) = self.app.gate.enter().await else {
             return self.stray(socket, peer, bytes, true);
-        }
-        match head::take(bytes) {
-            Ok(request) => Box::pin(self.serve(socket, peer, request)).await,
-            Err(failure) => refuse(socket, &failure).await,
+        };
+        let request = match head::take(bytes) {
+            Ok(request) => request,
+            Err(failure) => {
+                drop(inside);
+                return refuse(socket, &failure).await;
+            }
+        };
+        match self.find_audio(&request.head, peer) {
+            Some(answer) => self.play(socket, peer, answer, is_http10(&request.head), inside).await,
+            // The two ways must not send it to each other for ever, should they ever read it differently.
+            None => {
+                drop(inside);
+                let reason = "This is for audio in one reading and for a page in another.\n";
+                answer_and_close(socket, &answers::refusal(400, "Bad Request", reason)).await;
+            }
         }
     }
 
@@ -149,27 +163,38 @@ impl Connection {
             return self.stray(socket, peer, request.bytes(), false);
         };
         let http10 = is_http10(&request.head);
-        match self.find_audio(&request.head, peer) {
-            None => {
+        if let Some(answer) = self.find_audio(&request.head, peer) {
+            return self.play(socket, peer, answer, http10, inside).await;
+        }
+        drop(inside);
+        let Some(place) = self.app.http_place() else {
+            let short = Short::new(503, "Too many connections.\n").with([("retry-after", "30".to_owned())]);
+            return answer_and_close(socket, &short.encode(http10)).await;
+        };
+        if let Some(back) = self.hand_on(socket, peer, request.bytes(), place).await {
+            self.take_back(back, peer).await;
+        }
+    }
+
+    /// Answers a request for audio, which goes the fast way; stays inside until a listener is on it.
+    async fn play(
+        &self,
+        socket: TcpStream,
+        peer: SocketAddr,
+        answer: Answer,
+        http10: bool,
+        inside: Inside<'_>,
+    ) {
+        match answer {
+            Answer::Head(headers) => {
                 drop(inside);
-                let Some(place) = self.app.http_place() else {
-                    let short = Short::new(503, "Too many connections.\n");
-                    let short = short.with([("retry-after", "30".to_owned())]);
-                    return answer_and_close(socket, &short.encode(http10)).await;
-                };
-                if let Some(back) = self.hand_on(socket, peer, request.bytes(), place).await {
-                    self.take_back(back, peer).await;
-                }
+                answer_and_close(socket, &answer::encode("200 OK", http10, &headers)).await;
             }
-            Some(Answer::Head(headers)) => {
-                drop(inside);
-                answer_and_close(socket, &answer::encode("200 OK", http10, &headers)).await
-            }
-            Some(Answer::Short(short)) => {
+            Answer::Short(short) => {
                 drop(inside);
                 answer_and_close(socket, &short.encode(http10)).await;
             }
-            Some(Answer::Audio { opened, hearing, headers }) => {
+            Answer::Audio { opened, hearing, headers } => {
                 let status = if opened.part.is_some() { "206 Partial Content" } else { "200 OK" };
                 let mut feed = opened.feed;
                 feed.prefix(answer::encode(status, http10, &headers));
@@ -205,7 +230,7 @@ impl Connection {
             return None;
         }
         let (path, _) = split_target(&head.target).ok()?;
-        let stream = self.app.audio_at(&path, head.header("accept"), head.header("icy-metadata"))?;
+        let stream = self.app.audio_at(&path, |name| head.header(name).map(Cow::Borrowed))?;
         let ask = Ask {
             head_only,
             target: &head.target,

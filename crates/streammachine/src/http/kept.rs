@@ -180,7 +180,7 @@ impl Desk {
             // What was taken out of its chunks is no part of a request any more.
             let headers = [(header::RETRY_AFTER, "0"), (header::CONNECTION, "close")];
             let reason = "another process has taken over: ask again\n";
-            return Ok((StatusCode::SERVICE_UNAVAILABLE, headers, reason).into_response());
+            return Ok(self.tell((StatusCode::SERVICE_UNAVAILABLE, headers, reason).into_response(), false));
         }
         *self.returned.lock() = Some((head(request), body));
         pending().await

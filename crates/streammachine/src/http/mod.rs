@@ -11,6 +11,7 @@ mod programs;
 mod router;
 pub mod sources;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -155,9 +156,16 @@ impl App {
         })
     }
 
-    /// The stream whose audio a request for `path` is for; none if it is a browser's that wants to show a page.
-    pub fn audio_at(&self, path: &str, accept: Option<&str>, icy: Option<&str>) -> Option<Arc<Stream>> {
-        if path == "/" && wants_page(accept, icy) { None } else { self.find_stream(path) }
+    /// The stream whose audio a request for `path` is for; none if it is a browser's that wants to show a page. `header`
+    /// finds a header as [`wire::head::Head`] decodes it: both ways of a request must come to the same.
+    pub fn audio_at<'a>(
+        &self,
+        path: &str,
+        header: impl Fn(&'static str) -> Option<Cow<'a, str>>,
+    ) -> Option<Arc<Stream>> {
+        let is_page =
+            path == "/" && wants_page(header("accept").as_deref(), header("icy-metadata").as_deref());
+        if is_page { None } else { self.find_stream(path) }
     }
 
     /// A place for a connection that the HTTP server keeps: of those set aside, else a listener's.

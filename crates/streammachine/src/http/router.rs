@@ -1,5 +1,6 @@
 //! Everything but audio, through the HTTP server.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use axum::routing::get;
 use wire::hls::HlsPath;
 use wire::listen::ListenPath;
 use wire::path::{Query, split_target};
+use wire::text::Charset;
 
 use crate::admin::{api, icecast};
 use crate::base::cors::Header;
@@ -93,9 +95,12 @@ pub async fn stream(app: &App, request: &Parts) -> Found {
     let is_asked = request.method == Method::GET || request.method == Method::HEAD;
     let target = request.uri.path_and_query().map_or("/", |target| target.as_str());
     let Some((path, query)) = split_target(target).ok().filter(|_| is_asked) else { return Found::Nothing };
-    let icy = text(&request.headers, HeaderName::from_static("icy-metadata"));
+    let header = |name| {
+        let value = request.headers.get(name)?;
+        Some(Cow::Owned(Charset::default().decode(value.as_bytes())))
+    };
     // First, as a key may look like a playlist's.
-    if app.audio_at(&path, text(&request.headers, header::ACCEPT), icy).is_some() {
+    if app.audio_at(&path, header).is_some() {
         return Found::Audio;
     }
     hls(app, request, &path, &query).await.map_or(Found::Nothing, Found::Answer)

@@ -390,13 +390,6 @@ impl Worker {
         self.clock.steady().0.max(0) as u64
     }
 
-    /// True if `slot` has come since that moment, or was about to.
-    fn has_come(&self, slot: usize, since_us: u64) -> bool {
-        let first = since_us / self.slot_us;
-        let until_slot = (slot as u64 + SLOTS as u64 - first % SLOTS as u64) % SLOTS as u64;
-        first + until_slot <= self.slots_passed()
-    }
-
     /// Waits for what is to be done before the slot of this number begins.
     fn wait(&self, events: &mut Vec<epoll::Event>, slot: u64) {
         events.clear();
@@ -483,7 +476,8 @@ impl Worker {
         listener.slot = Some(slot);
         // One that has missed its slot gets what is due at once. The others wait for theirs: early audio would leave nothing
         // to come then, and a longer silence until the next.
-        if listener.released_us.take().is_some_and(|since_us| self.has_come(slot, since_us)) {
+        let has_come = |since_us| has_come(slot, since_us / self.slot_us, self.slots_passed());
+        if listener.released_us.take().is_some_and(has_come) {
             listener.state = State::Blocked(Instant::now());
         }
         let entry = self.listeners.vacant_entry();
@@ -564,6 +558,12 @@ impl Worker {
     }
 }
 
+/// True if `slot` has come since slot number `since`, or was about to, when slot number `now` has.
+fn has_come(slot: usize, since: u64, now: u64) -> bool {
+    let slots = SLOTS as u64;
+    since + (slot as u64 + slots - since % slots) % slots <= now
+}
+
 /// Sends what the socket takes of `pieces`; how many bytes. As a message, since that does less on its way through the
 /// kernel than a write to a file.
 fn send(socket: &OwnedFd, pieces: &Pieces) -> rustix::io::Result<usize> {
@@ -576,4 +576,27 @@ fn send(socket: &OwnedFd, pieces: &Pieces) -> rustix::io::Result<usize> {
 fn finish(listener: &Listener) {
     // A peer that is gone already needs no end.
     let _ = rustix::net::shutdown(&listener.socket, Shutdown::Write);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_missed_if_it_comes_between_two_moments() {
+        let slots = SLOTS as u64;
+        // Slot 1 is number 1, 1 + slots, …
+        for (since, now, missed) in [
+            (0, 0, false),
+            (0, 1, true),
+            (1, 1, true),
+            (2, 2, false),
+            (2, slots, false),
+            (2, slots + 1, true),
+            (slots + 2, 2 * slots, false),
+            (0, 100 * slots, true),
+        ] {
+            assert_eq!(has_come(1, since, now), missed, "{since}..={now}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The heads of answers on the listener port: what players and pages are told, and who is sent away.
 
 use serde_json::json;
+use testkit::connection::Connection;
 use testkit::listener::{ListenerClient, Request, Response};
 
 use crate::harness::{
@@ -293,4 +294,43 @@ fn browsers_get_the_player_page_and_players_the_stream() {
     assert_eq!(get(&host, "/", &[accept, ("Icy-MetaData", "1")]).header("Content-Type"), Some("audio/mpeg"));
     // A browser that is sent to the stream itself plays it.
     assert_eq!(get(&host, "/test", &[accept]).header("Content-Type"), Some("audio/mpeg"));
+}
+
+#[test]
+fn a_request_means_the_same_over_a_new_connection_and_a_kept_one() {
+    let host = Host::with_stream(json!({"root_route": true}));
+    let _source = on_air(&host, 5);
+    let ask = |address, kept: bool, request: &[u8]| {
+        let mut connection = Connection::open(address);
+        if kept {
+            connection.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+            connection.read_head().unwrap();
+            assert_eq!(connection.read_exact(3), b"ok\n");
+        }
+        connection.send(request).unwrap();
+        let head = connection.read_head().expect("it is answered").to_ascii_lowercase();
+        let kind = head.split("content-type: ").nth(1).and_then(|it| it.split("\r\n").next());
+        (head[9..12].to_owned(), kind.unwrap_or_default().to_owned())
+    };
+    let (page, audio) = (("200", "text/html; charset=utf-8"), ("200", "audio/mpeg"));
+    for (line, headers, expected) in [
+        ("/", &b"Accept: text/html"[..], page),
+        ("/", b"Accept: text/html \xe9", page),
+        ("/", b"Accept: text/html \xc3\xa9", page),
+        ("/", b"Accept: text/html\r\nAccept: */*", page),
+        ("/", b"Accept: */*\r\nAccept: text/html", audio),
+        ("/", b"Accept: text/html\r\nIcy-MetaData: \xff", audio),
+        ("/", b"Accept: text/html\r\nIcy-MetaData:", audio),
+        ("http://localhost", b"Accept: text/html", page),
+        ("http://localhost?x=1", b"Accept: */*", audio),
+        ("http://localhost/test", b"Accept: text/html", audio),
+        ("/test?a=%C3%A9", b"Accept: text/html", audio),
+    ] {
+        let request =
+            [format!("GET {line} HTTP/1.1\r\nHost: a\r\n").as_bytes(), headers, b"\r\n\r\n"].concat();
+        for kept in [false, true] {
+            let (status, kind) = ask(host.listeners(), kept, &request);
+            assert_eq!((&*status, &*kind), expected, "kept: {kept}, {}", request.escape_ascii());
+        }
+    }
 }
