@@ -7,6 +7,8 @@
 //! Few threads and few slots are the cheapest: most of the cost is the kernel's, and each time that a thread sleeps
 //! between a few listeners, what it knew of the sockets is gone from the caches.
 
+mod slots;
+
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::Arc;
@@ -26,9 +28,8 @@ use crate::base::clock::Clock;
 use crate::listener::roster::Entry;
 use crate::listener::{Hearing, HearingState};
 use crate::stream::Stream;
+use slots::{SLOTS, has_come};
 
-/// Slots in a tick. Fewer make larger, cheaper batches; more spread the load of the network over the tick.
-const SLOTS: usize = 4;
 /// Bytes given to one listener before others get their turn.
 const TURN_BYTES: usize = 256 * 1024;
 /// One that is being sent a span as fast as it takes it is closed after taking nothing for so long.
@@ -558,12 +559,6 @@ impl Worker {
     }
 }
 
-/// True if `slot` has come since slot number `since`, or was about to, when slot number `now` has.
-fn has_come(slot: usize, since: u64, now: u64) -> bool {
-    let slots = SLOTS as u64;
-    since + (slot as u64 + slots - since % slots) % slots <= now
-}
-
 /// Sends what the socket takes of `pieces`; how many bytes. As a message, since that does less on its way through the
 /// kernel than a write to a file.
 fn send(socket: &OwnedFd, pieces: &Pieces) -> rustix::io::Result<usize> {
@@ -576,27 +571,4 @@ fn send(socket: &OwnedFd, pieces: &Pieces) -> rustix::io::Result<usize> {
 fn finish(listener: &Listener) {
     // A peer that is gone already needs no end.
     let _ = rustix::net::shutdown(&listener.socket, Shutdown::Write);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slot_is_missed_if_it_comes_between_two_moments() {
-        let slots = SLOTS as u64;
-        // Slot 1 is number 1, 1 + slots, …
-        for (since, now, missed) in [
-            (0, 0, false),
-            (0, 1, true),
-            (1, 1, true),
-            (2, 2, false),
-            (2, slots, false),
-            (2, slots + 1, true),
-            (slots + 2, 2 * slots, false),
-            (0, 100 * slots, true),
-        ] {
-            assert_eq!(has_come(1, since, now), missed, "{since}..={now}");
-        }
-    }
 }
