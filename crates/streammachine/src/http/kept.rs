@@ -153,7 +153,7 @@ async fn answer(
         match router::stream(app, &parts).await {
             Found::Audio => return desk.give_back(&parts, body).await,
             Found::Answer(it) if it.extensions().get::<Elsewhere>().is_some() => {
-                return desk.give_back(&parts, body).await;
+                return desk.send_on(&parts, body).await;
             }
             Found::Answer(response) => return Ok(desk.tell(response, is_kept)),
             Found::Nothing => {}
@@ -163,7 +163,7 @@ async fn answer(
     let _inside = match &routes.gate {
         Some(gate) if changes => match gate.enter().await {
             Some(inside) => Some(inside),
-            None => return desk.give_back(&parts, body).await,
+            None => return desk.send_on(&parts, body).await,
         },
         _ => None,
     };
@@ -175,6 +175,12 @@ async fn answer(
 impl Desk {
     /// Lets the connection have the request back; the answer never comes. The body waits with it: dropped, it would be read.
     async fn give_back(&self, request: &Parts, body: Incoming) -> Result<Response, Infallible> {
+        *self.returned.lock() = Some((head(request), body));
+        pending().await
+    }
+
+    /// Lets another process have the request, if its body can be told again.
+    async fn send_on(&self, request: &Parts, body: Incoming) -> Result<Response, Infallible> {
         let is_chunked = !body.is_end_stream() && !request.headers.contains_key(header::CONTENT_LENGTH);
         if is_chunked {
             // What was taken out of its chunks is no part of a request any more.
@@ -182,8 +188,7 @@ impl Desk {
             let reason = "another process has taken over: ask again\n";
             return Ok(self.tell((StatusCode::SERVICE_UNAVAILABLE, headers, reason).into_response(), false));
         }
-        *self.returned.lock() = Some((head(request), body));
-        pending().await
+        self.give_back(request, body).await
     }
 
     fn is_leaving(&self) -> bool {

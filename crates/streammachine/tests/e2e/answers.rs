@@ -325,6 +325,8 @@ fn a_request_means_the_same_over_a_new_connection_and_a_kept_one() {
         ("http://localhost?x=1", b"Accept: */*", audio),
         ("http://localhost/test", b"Accept: text/html", audio),
         ("/test?a=%C3%A9", b"Accept: text/html", audio),
+        ("/test", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0", audio),
+        ("/test", b"Content-Length: 3\r\n\r\nabc", audio),
     ] {
         let request =
             [format!("GET {line} HTTP/1.1\r\nHost: a\r\n").as_bytes(), headers, b"\r\n\r\n"].concat();
