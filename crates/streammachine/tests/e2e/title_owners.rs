@@ -1,6 +1,6 @@
 //! Whose title is shown: that of the source on air, whoever else has told one.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::connection::Connection;
 use testkit::listener::request;
 use testkit::source::{SourceClient, SourceOptions};
@@ -11,7 +11,7 @@ use crate::harness::{
 };
 
 /// `/test` with two DJs; each password is the name twice.
-fn host(stream: serde_json::Value) -> Host {
+fn host(stream: Value) -> Host {
     let base = json!({"metaTitle": "Default", "djs": {"anna": "annaanna", "ben": "benben"}});
     Host::with_stream(crate::harness::merge(base, stream))
 }
@@ -44,7 +44,9 @@ fn shown(host: &Host) -> String {
 
 #[track_caller]
 fn wait_for_dj(host: &Host, name: &str) {
-    eventually(DEADLINE, || (line(host, "test").first()?["dj"] == name).then_some(()));
+    let on_air =
+        |first: &Value| first["dj"] == name && first["bytes"].as_u64().is_some_and(|bytes| bytes > 0);
+    eventually(DEADLINE, || on_air(line(host, "test").first()?).then_some(()));
 }
 
 #[test]
