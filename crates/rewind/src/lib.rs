@@ -51,7 +51,7 @@ pub use look::{Look, StreamDirectory, find_streams};
 pub use position::{Position, SegmentSeq};
 pub use prepend::Prepended;
 pub use recover::Recovery;
-pub use segment::Segment;
+pub use segment::{Segment, SegmentList};
 pub use segments::Segments;
 pub use titles::MetaEntry;
 pub use writer::{Appended, Config, Health, Writer};

@@ -14,8 +14,6 @@ pub struct Segment {
     pub start: Position,
     /// Position behind its last byte.
     pub end: Position,
-    /// Bytes of audio; less than the distance of the positions where a damaged block was dropped.
-    pub bytes: u64,
     /// Samples per channel.
     pub samples: u64,
     /// Instant of its first sample.
@@ -28,13 +26,30 @@ pub struct Segment {
     pub pts: u64,
     /// Samples of its epoch before it.
     pub samples_before: u64,
-    /// True if it does not continue the segment before.
+    /// True if it does not continue the segment before: as it was written, or because what lay between is lost.
     pub discontinuity: bool,
-    /// Discontinuities in the stream's life up to and including its own.
+    /// Discontinuities in the stream's life up to and including its own, as they were written.
     pub discontinuity_seq: u64,
 }
 
+/// Segments of one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SegmentList {
+    /// The whole ones, in order. Numbers are missing where audio was lost.
+    pub whole: Vec<Segment>,
+    /// The one that still grows, as far as it is there.
+    pub growing: Option<Segment>,
+    /// Number of the one that follows the newest whole one, which is the one that grows or that comes; 0 in a log without
+    /// segments.
+    pub next: SegmentSeq,
+}
+
 impl Segment {
+    /// Bytes of audio.
+    pub fn bytes(&self) -> u64 {
+        self.end.since(self.start)
+    }
+
     /// How long it lasts, in microseconds, rounded down: by its samples, not by the clock.
     pub fn duration_us(&self) -> u64 {
         self.samples * 1_000_000 / u64::from(self.format.sample_rate_hz.max(1))
@@ -46,7 +61,6 @@ impl Segment {
             seq: numbers.segment,
             start,
             end: start,
-            bytes: 0,
             samples: 0,
             time: chunk.time,
             end_time: chunk.time,
@@ -61,27 +75,23 @@ impl Segment {
     fn add(&mut self, slot: &Slot, nth: usize) {
         let chunk = &slot.chunks[nth];
         self.end = slot.position_of(nth + 1);
-        self.bytes += self.end.since(slot.position_of(nth));
         self.samples += u64::from(chunk.samples);
         self.end_time = chunk.end();
     }
 }
 
 impl Log {
-    /// The whole segments from number `from` on, at most `max` of them, in order.
-    pub fn segments_from(&self, from: SegmentSeq, max: usize) -> Vec<Segment> {
-        self.segments_with_growing(from, max).0
-    }
-
-    /// The same, and the segment that still grows, as far as it is there: unless `max` ends the list before, or its number
-    /// is less than `from`. Both are of one moment: the growing one follows the last of the whole ones.
-    pub fn segments_with_growing(&self, from: SegmentSeq, max: usize) -> (Vec<Segment>, Option<Segment>) {
+    /// The whole segments from number `from` on, at most `max` of them, and the one that grows: unless `max` ends the list
+    /// before, or its number is less than `from`.
+    ///
+    /// A segment of which a part was lost is not listed: it may have been heard whole.
+    pub fn list_segments(&self, from: SegmentSeq, max: usize) -> SegmentList {
         self.ask(|shared| shared.list_segments(from, max))
     }
 
     /// The whole segment of that number.
     pub fn segment(&self, seq: SegmentSeq) -> Option<Segment> {
-        self.segments_from(seq, 1).pop().filter(|segment| segment.seq == seq)
+        self.list_segments(seq, 1).whole.pop().filter(|segment| segment.seq == seq)
     }
 
     /// Number of the oldest segment that will still be there for a while, where `keep_us` and `bytes_max` are what is
@@ -101,23 +111,31 @@ impl Log {
 }
 
 impl Shared {
-    fn list_segments(&self, from: SegmentSeq, max: usize) -> (Vec<Segment>, Option<Segment>) {
-        // The block before the first one that begins in `from` or later may hold its start.
-        let after = self.blocks.partition_point(|slot| slot.block.header().numbers.segment < from);
-        let mut whole = Vec::new();
+    fn list_segments(&self, from: SegmentSeq, max: usize) -> SegmentList {
+        let mut whole: Vec<Segment> = Vec::new();
         let mut open: Option<Segment> = None;
-        for slot in self.blocks.range(after.saturating_sub(1)..) {
+        let mut is_cut = false;
+        let mut end = None;
+        for slot in self.blocks.range(self.first_block_for(from)..) {
+            if end.is_some_and(|end| end != slot.block.start()) {
+                // What lay between is lost, and with it the rest of the segment.
+                whole.extend(open.take().filter(|open| open.seq >= from && self.is_over(open)));
+                is_cut = true;
+            }
+            end = Some(slot.end());
             let mut numbers = slot.block.header().numbers;
             for nth in 0..slot.chunks.len() {
                 if nth > 0 {
                     numbers = numbers.following(&slot.step(nth - 1), &slot.step(nth));
                 }
                 if slot.chunks[nth].starts_segment() {
-                    whole.extend(open.take());
+                    whole.extend(open.take().filter(|open| open.seq >= from));
                     if whole.len() >= max {
-                        return (whole, None);
+                        return SegmentList { whole, growing: None, next: numbers.segment };
                     }
-                    open = (numbers.segment >= from).then(|| Segment::begin(&numbers, slot, nth));
+                    let segment = Segment::begin(&numbers, slot, nth);
+                    let discontinuity = segment.discontinuity || std::mem::take(&mut is_cut);
+                    open = Some(Segment { discontinuity, ..segment });
                 }
                 if let Some(segment) = &mut open {
                     segment.add(slot, nth);
@@ -125,10 +143,22 @@ impl Shared {
             }
         }
         // Chunks are cut at multiples of the segment duration: what comes next begins another one.
-        if let Some(over) = open.take_if(|open| self.is_over(open)) {
-            whole.push(over);
-        }
-        (whole, open)
+        whole.extend(open.take_if(|open| self.is_over(open)).filter(|open| open.seq >= from));
+        let growing = open.filter(|open| open.end == self.edge.position);
+        let started = self.last_segment.map_or(SegmentSeq(0), |last| SegmentSeq(last.seq.0 + 1));
+        let next = growing.map_or(started, |growing| growing.seq);
+        SegmentList { whole, growing: growing.filter(|growing| growing.seq >= from), next }
+    }
+
+    /// Number of the block from which on all is told that there is to tell of the segments from number `from` on: one in
+    /// which an earlier segment starts.
+    fn first_block_for(&self, from: SegmentSeq) -> usize {
+        let after = self.blocks.partition_point(|slot| slot.block.header().numbers.segment < from);
+        let starts_earlier = |nth: &usize| {
+            let mut marks = self.blocks[*nth].segment_marks();
+            marks.next().is_some_and(|mark| mark.seq < from)
+        };
+        (0..after).rev().find(starts_earlier).unwrap_or(0)
     }
 
     fn is_over(&self, segment: &Segment) -> bool {

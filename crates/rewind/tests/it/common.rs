@@ -113,6 +113,14 @@ pub fn read_from(log: &Log, position: Position) -> Vec<u8> {
     std::iter::from_fn(|| cursor.next(log, upto)).flat_map(|run| run.data.to_vec()).collect()
 }
 
+/// Flips a bit of byte `at` in a file of the block at `position`.
+pub fn flip(dir: &Path, position: Position, extension: &str, at: usize) {
+    let path = dir.join("test").join(format!("{:020}.{extension}", position.0));
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
 /// Names of the files in a stream's directory, but for the lock.
 pub fn files(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(dir.join("test"))

@@ -38,7 +38,7 @@ fn seen(log: &Log) -> impl PartialEq + std::fmt::Debug {
         history,
         log.span(),
         log.edge(),
-        log.segments_from(SegmentSeq(0), 100),
+        log.list_segments(SegmentSeq(0), 100),
         log.segments(),
     )
 }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use rewind::{ChunkRef, Clamp, Config, Log, OpenError, Position, Recovery, SegmentSeq};
 use wire::icy::Metadata;
 
-use crate::common::{AAC, START, chunk, chunks, config, expected, files, open, read_from, seconds};
+use crate::common::{AAC, START, chunk, chunks, config, expected, files, flip, open, read_from, seconds};
 
 /// Bytes of an index header of the stream `test`, and of a chunk's record.
 const HEADER_BYTES: usize = 64;
@@ -224,10 +224,7 @@ fn the_newest_two_blocks_are_verified_and_a_hole_is_read_across() {
     assert_eq!(log.usage().blocks, 3);
     let (truth, edge) = (chunks(&log), log.edge());
     drop((writer, log));
-    let middle = dir.path().join("test").join(format!("{:020}.mp3", truth[2].position.0));
-    let mut audio = fs::read(&middle).unwrap();
-    audio[150_000] ^= 1;
-    fs::write(&middle, audio).unwrap();
+    flip(dir.path(), truth[2].position, "mp3", 150_000);
 
     let (_, log, recovery) = open(Some(dir.path()));
     assert_eq!((recovery.chunks, recovery.cut_bytes), (5, 100_000));

@@ -1,8 +1,8 @@
 //! Whole segments as they are listed: against the chunks of the log, one by one, wherever blocks end.
 
-use rewind::{Log, Segment, SegmentSeq};
+use rewind::{Log, Position, Segment, SegmentList, SegmentSeq};
 
-use crate::common::{AAC, BLOCK_BYTES, MP3, chunk, chunks, config, end_of, open, seconds};
+use crate::common::{AAC, BLOCK_BYTES, MP3, chunk, chunks, config, end_of, flip, open, seconds};
 
 const MARGIN_US: i64 = 30_000_000;
 
@@ -20,7 +20,6 @@ fn by_chunks(log: &Log) -> Vec<Segment> {
                 seq: last.map_or(first, |last| SegmentSeq(last.seq.0 + 1)),
                 start: chunk.position,
                 end: chunk.position,
-                bytes: 0,
                 samples: 0,
                 time: chunk.time,
                 end_time: chunk.time,
@@ -34,7 +33,6 @@ fn by_chunks(log: &Log) -> Vec<Segment> {
         samples_before += u64::from(chunk.samples);
         let Some(segment) = all.last_mut() else { continue };
         segment.end = chunk.end();
-        segment.bytes += chunk.data.len() as u64;
         segment.samples += u64::from(chunk.samples);
         segment.end_time = chunk.end_time();
     }
@@ -59,7 +57,7 @@ fn listed_segments_are_what_the_chunks_say() {
         writer.append(&chunk);
     }
     let check = |log: &Log| {
-        let listed = log.segments_from(SegmentSeq(0), usize::MAX);
+        let listed = log.list_segments(SegmentSeq(0), usize::MAX).whole;
         let wanted = by_chunks(log);
         assert_eq!(listed.len(), 9);
         let base = |segments: &[Segment]| segments[0];
@@ -81,7 +79,7 @@ fn listed_segments_are_what_the_chunks_say() {
         assert_eq!(listed[0].time, seconds(10));
         for (nth, segment) in listed.iter().enumerate() {
             assert_eq!(log.segment(segment.seq), Some(*segment));
-            assert_eq!(log.segments_from(segment.seq, 2), listed[nth..(nth + 2).min(listed.len())]);
+            assert_eq!(log.list_segments(segment.seq, 2).whole, listed[nth..(nth + 2).min(listed.len())]);
         }
         let last = listed[listed.len() - 1].seq.0;
         assert_eq!(log.segment(SegmentSeq(last + 1)), None, "it still grows");
@@ -105,7 +103,7 @@ fn another_format_counts_its_samples_from_zero_and_its_time_stamps_on() {
         }
         writer.append(&chunk);
     }
-    let listed = log.segments_from(SegmentSeq(0), 10);
+    let listed = log.list_segments(SegmentSeq(0), 10).whole;
     assert_eq!(listed[0].pts as i64, listed[0].time.0 * 9 / 100, "from the clock");
     let pts = |segment: &Segment| segment.pts - listed[0].pts;
     let told = |segment: &Segment| (segment.format, segment.samples_before, pts(segment));
@@ -119,11 +117,12 @@ fn another_format_counts_its_samples_from_zero_and_its_time_stamps_on() {
 #[test]
 fn the_segment_that_grows_is_what_the_chunks_since_its_start_say() {
     let (mut writer, log, _) = open(None);
-    assert_eq!(log.segments_with_growing(SegmentSeq(0), 10), (Vec::new(), None));
+    assert_eq!(log.list_segments(SegmentSeq(0), 10), SegmentList::default());
     for number in 0..35 {
         let chunk = chunk(number, BLOCK_BYTES / 7);
         let position = writer.append(&chunk).position;
-        let (whole, growing) = log.segments_with_growing(SegmentSeq(0), 10);
+        let SegmentList { whole, growing, next } = log.list_segments(SegmentSeq(0), 10);
+        assert_eq!(next.0, log.segments().unwrap().first.0 + (number + 1) / 10);
         assert_eq!(whole.len() as u64, (number + 1) / 10);
         let Some(growing) = growing else {
             assert_eq!(
@@ -137,12 +136,13 @@ fn the_segment_that_grows_is_what_the_chunks_since_its_start_say() {
         assert_eq!(growing.samples, (number % 10 + 1) * 44_100);
         assert_eq!((growing.time, growing.end_time), (seconds((number / 10 * 10) as i64), end_of(&chunk)));
         assert_eq!(growing.end, position.plus(chunk.data.len() as u64));
-        assert_eq!(log.segments_with_growing(growing.seq, 1), (Vec::new(), Some(growing)));
-        assert_eq!(log.segments_with_growing(SegmentSeq(growing.seq.0 + 1), 1), (Vec::new(), None));
+        let rest = |growing| SegmentList { whole: Vec::new(), growing, next };
+        assert_eq!(log.list_segments(next, 1), rest(Some(growing)));
+        assert_eq!(log.list_segments(SegmentSeq(next.0 + 1), 1), rest(None));
     }
-    let (_, growing) = log.segments_with_growing(SegmentSeq(0), 10);
+    let growing = log.list_segments(SegmentSeq(0), 10).growing;
     writer.append(&chunk(40, 100));
-    let whole = log.segments_from(growing.unwrap().seq, 10);
+    let whole = log.list_segments(growing.unwrap().seq, 10).whole;
     assert_eq!(whole, [growing.unwrap()], "an early end, as it was when its last chunk had come");
 }
 
@@ -183,7 +183,7 @@ fn segments_of_the_block_that_goes_next_are_not_lasting() {
         if number < 70 + 13 - 1 {
             assert_eq!(first, Some(all.first), "nothing goes yet");
         }
-        if let Some(listed) = last.and_then(|_| log.segments_from(first.unwrap(), 1).pop()) {
+        if let Some(listed) = last.and_then(|_| log.list_segments(first.unwrap(), 1).whole.pop()) {
             assert!(listed.seq == first.unwrap());
         }
         last = first;
@@ -195,4 +195,72 @@ fn segments_of_the_block_that_goes_next_are_not_lasting() {
         log.first_lasting_segment(i64::MAX / 2, u64::MAX, MARGIN_US),
         Some(log.segments().unwrap().first)
     );
+}
+
+/// Numbers of the whole segments, counted from `first`, and whether each continues the one before.
+fn told(whole: &[Segment], first: SegmentSeq) -> Vec<(u64, bool)> {
+    whole.iter().map(|segment| (segment.seq.0 - first.0, !segment.discontinuity)).collect()
+}
+
+#[test]
+fn a_segment_of_which_a_part_is_lost_is_not_listed_and_numbers_go_on() {
+    // The damage is in the middle of a segment, at its start, and in the one that grew.
+    for (damaged, whole) in [(17, 1), (20, 2), (33, 3)] {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut writer, log, _) = open(Some(dir.path()));
+        for number in 0..35 {
+            writer.append(&chunk(number, 100));
+        }
+        let (before, first) = (log.list_segments(SegmentSeq(0), 10), log.segments().unwrap().first);
+        drop((writer, log));
+        flip(dir.path(), Position::FRESH, "mp3", damaged * 100);
+
+        let (mut writer, log, recovery) = open(Some(dir.path()));
+        assert_eq!(recovery.chunks, damaged as u64);
+        let next = SegmentSeq(first.0 + 4);
+        let mended = log.list_segments(SegmentSeq(0), 10);
+        let whole = &before.whole[..whole];
+        assert_eq!(mended, SegmentList { whole: whole.to_vec(), growing: None, next });
+        for segment in &before.whole[whole.len()..] {
+            assert_eq!(log.segment(segment.seq), None);
+        }
+        for number in 60..75 {
+            let chunk = chunk(number, 100);
+            let is_first = number == 60;
+            writer.append(&audio::Chunk { discontinuity: is_first, ..chunk });
+        }
+        let listed = log.list_segments(SegmentSeq(0), 10);
+        let mut wanted = told(whole, first);
+        wanted.push((4, false));
+        assert_eq!(told(&listed.whole, first), wanted);
+        assert_eq!((listed.growing.unwrap().seq.0, listed.next.0), (first.0 + 5, first.0 + 5));
+        // The same from the middle on.
+        assert_eq!(log.segment(next), listed.whole.last().copied());
+        assert_eq!(log.list_segments(SegmentSeq(first.0 + 1), 1).whole, listed.whole[1..2]);
+    }
+}
+
+#[test]
+fn what_follows_a_lost_block_is_told_as_a_discontinuity() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut writer, log, _) = open(Some(dir.path()));
+    // Two in a block.
+    for number in 0..55 {
+        writer.append(&chunk(number, 100_000));
+    }
+    let (before, first) = (log.list_segments(SegmentSeq(0), 10), log.segments().unwrap().first);
+    let lost = chunks(&log)[24].position;
+    drop((writer, log));
+    flip(dir.path(), lost, "idx", 20);
+
+    let (_writer, log, recovery) = open(Some(dir.path()));
+    assert_eq!(recovery.chunks, 53);
+    let listed = log.list_segments(SegmentSeq(0), 10);
+    assert_eq!(told(&listed.whole, first), [(0, false), (1, true), (3, false), (4, true)]);
+    assert_eq!((listed.growing, listed.next), (before.growing, before.next));
+    for from in 0..6 {
+        let rest: Vec<Segment> =
+            listed.whole.iter().filter(|segment| segment.seq.0 >= first.0 + from).copied().collect();
+        assert_eq!(log.list_segments(SegmentSeq(first.0 + from), 10).whole, rest);
+    }
 }

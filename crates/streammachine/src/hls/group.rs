@@ -69,8 +69,8 @@ fn variant(
 fn measure(segments: &[Segment], container: Container) -> (u64, u64) {
     // A transport stream has headers in each packet, and fills up its packets.
     let wrapped = |segment: &Segment| match container {
-        Container::Packed | Container::Fmp4 => segment.bytes,
-        Container::Ts => segment.bytes + segment.bytes / 16 + TS_BYTES,
+        Container::Packed | Container::Fmp4 => segment.bytes(),
+        Container::Ts => segment.bytes() + segment.bytes() / 16 + TS_BYTES,
     };
     let rate = |bytes: u64, micros: u64| (bytes * 8_000_000).checked_div(micros).unwrap_or(0);
     let peak = segments.iter().map(|segment| rate(wrapped(segment), segment.duration_us())).max();

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use audio::{Codec, Format, Time};
-use rewind::{Log, Segment, SegmentSeq};
+use rewind::{Log, Segment, SegmentList, SegmentSeq};
 use wire::hls::{Container, Entry, Init, write_end, write_start};
 
 use crate::base::clock::timestamp;
@@ -23,6 +23,8 @@ pub struct Line {
     pub segment: Segment,
     /// How much audio there was before it in the life of the text, in microseconds: without the gaps.
     audio_us: u64,
+    /// How often a line said that the audio does not continue, in the life of the text up to and including its own.
+    discontinuities: u64,
     /// Where its lines start in the life of the text.
     at: u64,
     /// Bytes of the lines before its parts.
@@ -41,6 +43,8 @@ pub struct Lines {
     text_start: u64,
     /// The segment that grows behind them, as far as it is there.
     growing: Option<Segment>,
+    /// Number of that one, or of the one that comes.
+    next: SegmentSeq,
 }
 
 /// What a segment's name ends in.
@@ -81,11 +85,11 @@ impl Lines {
             self.lines.pop_front();
         }
         loop {
-            let next = self.lines.back().map_or(first, |line| SegmentSeq(line.segment.seq.0 + 1));
-            let (segments, growing) = log.segments_with_growing(next, BATCH);
-            segments.iter().for_each(|segment| self.push(*segment, key));
-            if segments.len() < BATCH {
-                self.growing = growing;
+            let from = self.lines.back().map_or(first, |line| SegmentSeq(line.segment.seq.0 + 1));
+            let SegmentList { whole, growing, next } = log.list_segments(from, BATCH);
+            whole.iter().for_each(|segment| self.push(*segment, key));
+            (self.growing, self.next) = (growing, next);
+            if whole.len() < BATCH {
                 break;
             }
         }
@@ -108,8 +112,11 @@ impl Lines {
         let start_bytes = self.text.len() - at;
         write_end(&mut self.text, &entry);
         let at = self.text_start + at as u64;
-        let audio_us = self.lines.back().map_or(0, |line| line.audio_us + line.segment.duration_us());
-        self.lines.push_back(Line { segment, audio_us, at, start_bytes, has_map });
+        let before = self.lines.back();
+        let audio_us = before.map_or(0, |line| line.audio_us + line.segment.duration_us());
+        let discontinuities =
+            before.map_or(0, |line| line.discontinuities) + u64::from(segment.discontinuity);
+        self.lines.push_back(Line { segment, audio_us, discontinuities, at, start_bytes, has_map });
     }
 
     /// Whether the initialisation segment must be named before `segment`, which follows the last line.
@@ -158,11 +165,28 @@ impl Lines {
         self.growing.as_ref()
     }
 
+    /// Number of the segment that grows, or of the one that comes.
+    pub fn next(&self) -> SegmentSeq {
+        self.next
+    }
+
+    /// The number that number `nth` has in playlists, where numbers only count: its own, if none was lost behind it.
+    pub fn media_sequence(&self, nth: usize) -> u64 {
+        self.next.0.saturating_sub((self.len() - nth) as u64)
+    }
+
+    /// Discontinuities before number `nth`, so that those told from there on lead to that of the newest segment.
+    pub fn discontinuities_before(&self, nth: usize) -> u64 {
+        let (Some(line), Some(last)) = (self.lines.get(nth), self.lines.back()) else { return 0 };
+        let told = last.discontinuities - line.discontinuities + u64::from(line.segment.discontinuity);
+        last.segment.discontinuity_seq.saturating_sub(told)
+    }
+
     /// How far they are.
     pub fn progress(&self) -> Option<Progress> {
-        let whole = self.last().map(|last| (last.seq.0, parts::count(last)));
-        let before = || self.growing.map(|growing| (growing.seq.0.saturating_sub(1), 0));
-        let (whole, whole_parts) = whole.or_else(before)?;
+        self.growing().or_else(|| self.last())?;
+        let whole = self.next.0.saturating_sub(1);
+        let whole_parts = self.last().filter(|last| last.seq.0 == whole).map_or(0, parts::count);
         Some(Progress { whole, whole_parts, growing_parts: self.growing.as_ref().map_or(0, parts::grown) })
     }
 

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use audio::{Codec, Format};
-use rewind::{Log, Segment, SegmentSeq};
+use rewind::{Log, Segment, SegmentList, SegmentSeq};
 use wire::hls::{Entry, write_hint, write_part, write_start};
 
 use crate::base::clock::timestamp;
@@ -30,7 +30,7 @@ const FRAME_SAMPLES: u64 = 1024;
 /// section 6.2.5.2).
 const AHEAD: u64 = 3_000u64.div_ceil(TARGET.as_millis() as u64);
 
-/// How far a playlist is. The segment that grows follows the newest whole one.
+/// How far a playlist is. The segment that grows follows the newest whole one, which may be lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Number of the newest whole segment.
@@ -76,25 +76,19 @@ pub fn samples(segment: &Segment, part: u64) -> Range<u64> {
 
 /// Looks up `part` of the segment `seq`.
 pub fn find(log: &Log, seq: SegmentSeq, part: u64) -> Place {
-    let (whole, growing) = log.segments_with_growing(seq, 1);
+    let SegmentList { whole, growing, next } = log.list_segments(seq, 1);
     match (whole.first(), growing) {
         (Some(segment), _) if segment.seq == seq && part < count(segment) => Place::There(*segment),
         (None, Some(segment)) if segment.seq == seq && part < grown(&segment) => Place::There(segment),
-        (None, growing) if is_next(log, growing, seq, part) => Place::Next,
+        (None, growing) if seq == next && is_next(log, growing, part) => Place::Next,
         _ => Place::Missing,
     }
 }
 
 /// Whether the part is the next of the segment that grows, or else the first of the one that comes.
-fn is_next(log: &Log, growing: Option<Segment>, seq: SegmentSeq, part: u64) -> bool {
-    let is_aac = |segment: &Segment| segment.format.codec == Codec::Aac;
-    match growing {
-        Some(growing) => growing.seq == seq && is_aac(&growing) && part == grown(&growing),
-        None => {
-            let before = seq.0.checked_sub(1).and_then(|seq| log.segment(SegmentSeq(seq)));
-            part == 0 && before.is_some_and(|before| is_aac(&before))
-        }
-    }
+fn is_next(log: &Log, growing: Option<Segment>, part: u64) -> bool {
+    let format = growing.map(|growing| growing.format).or_else(|| log.format());
+    format.is_some_and(|format| format.codec == Codec::Aac) && part == growing.as_ref().map_or(0, grown)
 }
 
 impl Progress {
@@ -159,7 +153,7 @@ pub fn write(out: &mut String, lines: &Lines, range: Range<usize>, target_s: u64
 fn next(lines: &Lines) -> Option<(SegmentSeq, u64)> {
     let (last, next) = match lines.growing() {
         Some(growing) => (growing, (growing.seq, grown(growing))),
-        None => lines.last().map(|last| (last, (SegmentSeq(last.seq.0 + 1), 0)))?,
+        None => lines.last().map(|last| (last, (lines.next(), 0)))?,
     };
     (last.format.codec == Codec::Aac).then_some(next)
 }
@@ -218,7 +212,7 @@ mod tests {
     }
 
     fn growing(log: &Log) -> Segment {
-        log.segments_with_growing(SegmentSeq(0), 100).1.unwrap()
+        log.list_segments(SegmentSeq(0), 100).growing.unwrap()
     }
 
     #[test]
@@ -254,8 +248,8 @@ mod tests {
         assert_eq!(known, [0, 24, 48].map(|first| first * 1024..(first + 24) * 1024));
         // 94 frames are beyond two seconds: the segment is over, and has a short part more.
         write_frames(&mut writer, 1, false);
-        let (whole, none) = log.segments_with_growing(SegmentSeq(0), 100);
-        assert_eq!((whole.len(), none, count(&whole[0])), (1, None, 4));
+        let SegmentList { whole, growing, .. } = log.list_segments(SegmentSeq(0), 100);
+        assert_eq!((whole.len(), growing, count(&whole[0])), (1, None, 4));
         assert_eq!(samples(&whole[0], 3), 72 * 1024..94 * 1024);
     }
 
@@ -265,8 +259,8 @@ mod tests {
         for frames in [23; 10] {
             write_frames(&mut writer, frames, false);
         }
-        let (whole, now) = log.segments_with_growing(SegmentSeq(0), 100);
-        let (last, now) = (whole[whole.len() - 1], now.unwrap());
+        let SegmentList { whole, growing, .. } = log.list_segments(SegmentSeq(0), 100);
+        let (last, now) = (whole[whole.len() - 1], growing.unwrap());
         let place = |seq: SegmentSeq, part| find(&log, seq, part);
         assert_eq!(place(last.seq, count(&last) - 1), Place::There(last));
         assert_eq!(place(last.seq, count(&last)), Place::Missing);
@@ -278,7 +272,7 @@ mod tests {
         write_frames(&mut writer, 1, true);
         assert_eq!(place(now.seq, count(&now)), Place::Missing);
         // A segment that is over: the first part of the next one comes.
-        while let Some(segment) = log.segments_with_growing(SegmentSeq(0), 100).1 {
+        while let Some(segment) = log.list_segments(SegmentSeq(0), 100).growing {
             assert_eq!(place(SegmentSeq(segment.seq.0 + 1), 0), Place::Missing);
             write_frames(&mut writer, 23, false);
         }

@@ -321,7 +321,7 @@ impl State {
         let growing = lines.growing().filter(|_| growing_parts.is_some_and(|parts| parts > 0));
         let end = growing.unwrap_or(last).end;
         Text {
-            first: first.seq.0,
+            first: lines.media_sequence(range.start),
             end: last.seq.0,
             end_position: last.end.0,
             is_closed: selected.is_closed,
@@ -359,8 +359,8 @@ impl State {
         let skipped = if text.skip && text.can_block { recent - range.start } else { 0 };
         let head = MediaHead {
             target_s,
-            first: first.seq.0,
-            discontinuities: first.discontinuity_seq - u64::from(first.discontinuity),
+            first: text.first,
+            discontinuities: lines.discontinuities_before(range.start),
             // The first frames of a segment of MP3 need some of the bytes before.
             is_independent: first.format.codec == Codec::Aac,
             is_closed: text.is_closed,

@@ -35,7 +35,7 @@ impl SegmentBody {
             .map(|end| std::iter::from_fn(|| cursor.next(log, end)).map(|run| run.data).collect())
             .collect();
         let audio_bytes: usize = stretches.iter().flatten().map(Bytes::len).sum();
-        if audio_bytes as u64 != segment.bytes {
+        if audio_bytes as u64 != segment.bytes() {
             return None;
         }
         if container == Container::Packed {
