@@ -18,7 +18,7 @@ use crate::{
     Fault, Finding, OpenError, Outcome, Position,
     block::{Block, Slot},
     handoff::HandedBlock,
-    index::{Header, HeaderRead},
+    index::{CHUNK_RECORD_BYTES, Header, HeaderRead},
     log::{Edge, Shared},
     map,
     scan::{Audio, Scan},
@@ -193,6 +193,7 @@ impl<'a> Recoverer<'a> {
             HeaderRead::OtherVersion => return self.leave(position, names, Fault::OtherVersion),
             HeaderRead::OtherStream => return self.leave(position, names, Fault::OtherStream),
             HeaderRead::Ours(..) | HeaderRead::Damaged => {
+                self.skip_numbers(index.len() as u64);
                 return self.drop_files(position, names, Fault::DamagedHeader);
             }
         };
@@ -260,6 +261,7 @@ impl<'a> Recoverer<'a> {
         }
         // What an index told of was heard: its positions are not used again, even if the audio is lost.
         self.reserve(header.position.plus(scan.claimed_bytes));
+        self.skip_numbers(scan.unread_bytes);
     }
 
     /// Cuts the files of a block to what is believed, and deletes them if that is nothing.
@@ -320,6 +322,18 @@ impl<'a> Recoverer<'a> {
     fn reserve(&mut self, position: Position) {
         let edge = &mut self.recovered.shared.edge;
         edge.position = edge.position.max(position);
+    }
+
+    /// Goes on behind the numbers of chunks whose records, of so many bytes, cannot be read: each may have begun a segment.
+    fn skip_numbers(&mut self, record_bytes: u64) {
+        let chunks = record_bytes.div_ceil(CHUNK_RECORD_BYTES as u64);
+        let Recovered { shared, last, .. } = &mut self.recovered;
+        let Some((numbers, _)) = last else { return };
+        numbers.segment.0 += chunks;
+        numbers.discontinuity_seq += chunks;
+        if let Some(mark) = &mut shared.last_segment {
+            mark.seq = numbers.segment;
+        }
     }
 
     /// Notes a fault; false if it is none, but somebody at work.

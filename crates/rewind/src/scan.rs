@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::{
     Fault,
-    index::{ChunkRecord, Entry, Header, Record},
+    index::{CHUNK_RECORD_BYTES, ChunkRecord, Entry, Header, Record},
     segments::{Numbers, SegmentMark, Step},
     titles::MetaEntry,
 };
@@ -20,8 +20,10 @@ pub(crate) struct Scan {
     pub titles: Vec<(u64, Arc<MetaEntry>)>,
     /// Bytes of audio in `chunks`.
     pub audio_bytes: u64,
-    /// Bytes of audio that the index tells of, there or not.
+    /// Bytes of audio that the index tells of, there or not; all there are where it cannot be read to its end.
     pub claimed_bytes: u64,
+    /// Bytes of records that may have been whole once and cannot be read.
+    pub unread_bytes: u64,
     /// Length of the index up to the last record that is believed.
     pub index_bytes: u64,
     /// End of the last chunk, of this block or the one before.
@@ -48,6 +50,7 @@ impl Scan {
             titles: Vec::new(),
             audio_bytes: 0,
             claimed_bytes: 0,
+            unread_bytes: 0,
             index_bytes: header_bytes,
             last_end,
             last: None,
@@ -77,6 +80,11 @@ impl Scan {
             if self.fault.is_none() {
                 self.index_bytes += len as u64;
             }
+        }
+        // One torn record is of a chunk that nobody has heard.
+        if records.len() >= CHUNK_RECORD_BYTES || (!records.is_empty() && !Record::is_torn(records)) {
+            self.unread_bytes = records.len() as u64;
+            self.claimed_bytes = self.claimed_bytes.max(audio.len());
         }
         self.fault = self.fault.take().or_else(|| self.fault_behind(records, audio));
     }

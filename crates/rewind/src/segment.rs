@@ -134,7 +134,7 @@ impl Shared {
                         return SegmentList { whole, growing: None, next: numbers.segment };
                     }
                     let segment = Segment::begin(&numbers, slot, nth);
-                    let discontinuity = segment.discontinuity || std::mem::take(&mut is_cut);
+                    let discontinuity = segment.discontinuity | std::mem::take(&mut is_cut);
                     open = Some(Segment { discontinuity, ..segment });
                 }
                 if let Some(segment) = &mut open {

@@ -9,7 +9,9 @@ use proptest::prelude::*;
 use rewind::{ChunkRef, Clamp, Config, Log, OpenError, Position, Recovery, SegmentSeq};
 use wire::icy::Metadata;
 
-use crate::common::{AAC, START, chunk, chunks, config, expected, files, flip, open, read_from, seconds};
+use crate::common::{
+    AAC, MP3, START, chunk, chunks, config, expected, files, flip, open, read_from, seconds,
+};
 
 /// Bytes of an index header of the stream `test`, and of a chunk's record.
 const HEADER_BYTES: usize = 64;
@@ -369,5 +371,30 @@ proptest! {
         fs::write(&path, bytes).unwrap();
         let (_, log, _) = open(Some(dir.path()));
         prop_assert!(truth.starts_with(&chunks(&log)));
+    }
+}
+
+#[test]
+fn numbers_that_a_damaged_index_told_of_are_not_used_again() {
+    // Two blocks, whose chunks each begin a segment; the second index is damaged in its header and in every record.
+    let places = std::iter::once(20).chain((0..8).map(|nth| HEADER_BYTES + nth * RECORD_BYTES + 9));
+    for at in places {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut writer, log, _) = open(Some(dir.path()));
+        for number in 0..16 {
+            let format = if number < 8 { AAC } else { MP3 };
+            writer.append(&audio::Chunk { format, starts_segment: true, ..chunk(number, 100) });
+        }
+        let (edge, newest) = (log.edge().position, log.segments().unwrap().last);
+        let block = chunks(&log)[8].position;
+        drop((writer, log));
+        flip(dir.path(), block, "idx", at);
+
+        let (mut writer, log, _) = open(Some(dir.path()));
+        assert!(log.edge().position >= edge, "damaged at {at}");
+        let next = log.list_segments(SegmentSeq(0), 100).next;
+        assert!(next > newest && next.0 < newest.0 + 20, "damaged at {at}: {next} after {newest}");
+        writer.append(&audio::Chunk { starts_segment: true, discontinuity: true, ..chunk(60, 100) });
+        assert_eq!(log.segments().unwrap().last, next, "damaged at {at}");
     }
 }

@@ -224,18 +224,17 @@ fn a_segment_of_which_a_part_is_lost_is_not_listed_and_numbers_go_on() {
         for segment in &before.whole[whole.len()..] {
             assert_eq!(log.segment(segment.seq), None);
         }
-        for number in 60..75 {
-            let chunk = chunk(number, 100);
-            let is_first = number == 60;
-            writer.append(&audio::Chunk { discontinuity: is_first, ..chunk });
+        for number in 60..85 {
+            let discontinuity = number == 60;
+            writer.append(&audio::Chunk { discontinuity, ..chunk(number, 100) });
         }
         let listed = log.list_segments(SegmentSeq(0), 10);
         let mut wanted = told(whole, first);
-        wanted.push((4, false));
+        wanted.extend([(4, false), (5, true)]);
         assert_eq!(told(&listed.whole, first), wanted);
-        assert_eq!((listed.growing.unwrap().seq.0, listed.next.0), (first.0 + 5, first.0 + 5));
+        assert_eq!((listed.growing.unwrap().seq.0, listed.next.0), (first.0 + 6, first.0 + 6));
         // The same from the middle on.
-        assert_eq!(log.segment(next), listed.whole.last().copied());
+        assert_eq!(log.segment(next), Some(listed.whole[whole.len()]));
         assert_eq!(log.list_segments(SegmentSeq(first.0 + 1), 1).whole, listed.whole[1..2]);
     }
 }

@@ -138,8 +138,65 @@ fn numbers_dates_and_bytes_are_the_same_after_a_restart() {
     let grown = media(&host, "/test.m3u8");
     grown.check_after(&after);
     let next = &grown.segments[after.segments.len()];
-    assert!(!next.discontinuity, "what was still growing is whole now");
+    let listed_us: i64 = after.segments.iter().map(|segment| segment.length_us).sum();
+    let grew = listed_us + 1_000 < i64::from(count(SECONDS)) * 1152 * 1_000_000 / 44_100;
+    assert_eq!(next.discontinuity, !grew, "what was still growing is whole now");
     assert!(grown.segments[after.segments.len() + 1].discontinuity);
+}
+
+/// The number in a segment's address.
+fn named(segment: &Listed) -> u64 {
+    let name = segment.uri.rsplit('/').next().and_then(|name| name.split('.').next());
+    name.and_then(|name| name.parse().ok()).expect("segments are named by their numbers")
+}
+
+#[test]
+fn numbers_go_on_where_audio_was_damaged() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = merge(
+        test_stream(json!({})),
+        json!({"hls": {"segment_duration": 2}, "rewind": {"dir": directory.path()}}),
+    );
+    let host = Host::start(settings.clone());
+    play(&host, 0..count(SECONDS));
+    let before = media(&host, "/test.m3u8");
+    let bytes: Vec<_> = before.segments.iter().map(|segment| fetch(&host, segment)).collect();
+    drop(host);
+    // A byte in the middle of the block before the newest, and one at the start of that.
+    let files = std::fs::read_dir(directory.path().join("test")).unwrap().map(|it| it.unwrap().path());
+    let mut blocks: Vec<_> = files.filter(|path| path.extension().is_some_and(|it| it == "mp3")).collect();
+    blocks.sort();
+    for (block, part) in blocks.iter().rev().zip([0, 2]) {
+        let mut audio = std::fs::read(block).unwrap();
+        let at = audio.len() * part / 4;
+        audio[at] ^= 1;
+        std::fs::write(block, audio).unwrap();
+    }
+
+    let host = Host::start(settings);
+    assert_eq!(host.logs().matches("audio that differs from its checksum").count(), 2, "{}", host.logs());
+    let _source = on_air(&host, 10);
+    wait_for_buffer(&host, "test", 60.0);
+    let wait = |next: u64| media(&host, &format!("/test.m3u8?_HLS_msn={next}"));
+    let after = wait(before.segments.last().unwrap().seq + 3);
+    let (old, new): (Vec<&Listed>, Vec<&Listed>) =
+        after.segments.iter().partition(|segment| named(segment) <= before.segments.last().unwrap().seq);
+    assert!((20..50).contains(&old.len()), "{} of {}", old.len(), before.segments.len());
+    for segment in &before.segments {
+        let kept = old.iter().any(|old| old.uri == segment.uri);
+        let nth = (segment.seq - before.sequence) as usize;
+        match kept {
+            true => assert!(fetch(&host, segment) == bytes[nth], "{segment:?}"),
+            false => assert_eq!(get(&host, &segment.uri).status, 404, "{segment:?}"),
+        }
+    }
+    assert!(new[0].discontinuity && new[1..].iter().all(|segment| !segment.discontinuity));
+    assert!(new.len() >= 3 && new.iter().all(|segment| named(segment) == segment.seq), "{new:?}");
+    // Nothing moves any more, and reloads wait for what comes.
+    let next = after.segments.last().unwrap().seq + 1;
+    let later = wait(next);
+    later.check_after(&after);
+    assert_eq!(named(later.segments.last().unwrap()), next);
 }
 
 #[test]
