@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::http::header::{self, HeaderMap};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use futures_util::stream::iter;
 use jiff::tz::TimeZone;
 use rewind::{Segment, SegmentSeq};
@@ -38,6 +39,7 @@ const SESSION_HEADER: &str = "x-playback-session-id";
 const PLAYLIST_TYPE: &str = "application/vnd.apple.mpegurl";
 /// Playlists that do not change any more may be kept so long: their segments are evicted some day.
 const CLOSED_MAX_AGE_S: u64 = 60;
+const INIT_LIFE_S: u64 = 86_400;
 
 /// What answers need of the server.
 #[derive(Clone, Copy, Debug)]
@@ -114,7 +116,7 @@ pub async fn answer(context: &Context<'_>, asked: &Asked<'_>) -> Option<Response
         }
         HlsPath::Init { key, init } => {
             context.streams.find(&key)?;
-            return Some(initialisation(&init));
+            return Some(initialisation(asked, &init));
         }
         HlsPath::Segment { key, seq, extension } => {
             let stream = context.streams.find(&key)?;
@@ -342,52 +344,74 @@ fn audio(
     found: Option<(Segment, impl FnOnce(&Segment) -> Option<SegmentBody>)>,
     ending: &str,
 ) -> Response {
-    // One that is still to come must be seen when it is there.
-    let missing = || {
-        let headers = [(header::CACHE_CONTROL, "max-age=1")];
-        (StatusCode::NOT_FOUND, headers, "Segment not found.\n").into_response()
-    };
     let Some((segment, read)) = found else { return missing() };
     let etag = format!("\"{:x}-{}-{ending}\"", segment.start.0, segment.seq);
-    let left = life_s(stream, &segment, context.clock);
-    let mut headers = HeaderMap::new();
-    let mut put = |name: header::HeaderName, value: &str| {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            headers.insert(name, value);
-        }
+    let lasting = Lasting {
+        etag: &etag,
+        life_s: life_s(stream, &segment, context.clock),
+        media_type: media_type(ending),
     };
-    put(header::CACHE_CONTROL, &format!("public, max-age={left}, immutable"));
-    put(header::ETAG, &etag);
-    put(header::ACCEPT_RANGES, "bytes");
-    if asked.has_etag(&etag) {
-        return (StatusCode::NOT_MODIFIED, headers).into_response();
-    }
     let is_packed = ending == extension(Container::Packed, segment.format.codec);
-    let body =
-        if is_packed { read(&segment) } else { context.hls.of(stream).bodies.get(&etag, || read(&segment)) };
-    let Some(body) = body else { return missing() };
-    let length = body.len();
-    put(header::CONTENT_TYPE, media_type(ending));
-    let is_same = asked.header(header::IF_RANGE).is_none_or(|same| same == etag);
-    let range = asked.header(header::RANGE).filter(|_| is_same && *asked.method == Method::GET);
-    let (status, start, end) = match range::parse(range, length) {
-        RangeAnswer::Whole => (StatusCode::OK, 0, length),
-        RangeAnswer::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end),
-        RangeAnswer::Unsatisfiable => {
-            put(header::CONTENT_RANGE, &format!("bytes */{length}"));
-            return (StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response();
-        }
+    let read = || match is_packed {
+        true => read(&segment),
+        false => context.hls.of(stream).bodies.get(&etag, || read(&segment)),
     };
-    if status == StatusCode::PARTIAL_CONTENT {
-        put(header::CONTENT_RANGE, &format!("bytes {start}-{}/{length}", end - 1));
+    lasting.answer(asked, read, |bytes| stream.sent(bytes)).unwrap_or_else(missing)
+}
+
+/// What is never another under its address.
+struct Lasting<'a> {
+    etag: &'a str,
+    /// How long it may be kept, in seconds.
+    life_s: u64,
+    media_type: &'static str,
+}
+
+impl Lasting<'_> {
+    /// The body that `read` gives, whole or the part that is asked for, if the player has it not; `sent` is told of its
+    /// bytes. None if there is no body.
+    fn answer(
+        &self,
+        asked: &Asked<'_>,
+        read: impl FnOnce() -> Option<SegmentBody>,
+        sent: impl FnOnce(usize),
+    ) -> Option<Response> {
+        let mut headers = HeaderMap::new();
+        let mut put = |name: header::HeaderName, value: &str| {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(name, value);
+            }
+        };
+        put(header::CACHE_CONTROL, &format!("public, max-age={}, immutable", self.life_s));
+        put(header::ETAG, self.etag);
+        put(header::ACCEPT_RANGES, "bytes");
+        if asked.has_etag(self.etag) {
+            return Some((StatusCode::NOT_MODIFIED, headers).into_response());
+        }
+        let body = read()?;
+        let length = body.len();
+        put(header::CONTENT_TYPE, self.media_type);
+        let is_same = asked.header(header::IF_RANGE).is_none_or(|same| same == self.etag);
+        let range = asked.header(header::RANGE).filter(|_| is_same && *asked.method == Method::GET);
+        let (status, start, end) = match range::parse(range, length) {
+            RangeAnswer::Whole => (StatusCode::OK, 0, length),
+            RangeAnswer::Part { start, end } => (StatusCode::PARTIAL_CONTENT, start, end),
+            RangeAnswer::Unsatisfiable => {
+                put(header::CONTENT_RANGE, &format!("bytes */{length}"));
+                return Some((StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response());
+            }
+        };
+        if status == StatusCode::PARTIAL_CONTENT {
+            put(header::CONTENT_RANGE, &format!("bytes {start}-{}/{length}", end - 1));
+        }
+        put(header::CONTENT_LENGTH, &(end - start).to_string());
+        if *asked.method == Method::HEAD {
+            return Some((status, headers, Body::empty()).into_response());
+        }
+        sent((end - start) as usize);
+        let pieces = body.slice(start, end).into_iter().map(Ok::<_, io::Error>);
+        Some((status, headers, Body::from_stream(iter(pieces))).into_response())
     }
-    put(header::CONTENT_LENGTH, &(end - start).to_string());
-    if *asked.method == Method::HEAD {
-        return (status, headers, Body::empty()).into_response();
-    }
-    stream.sent((end - start) as usize);
-    let pieces = body.slice(start, end).into_iter().map(Ok::<_, io::Error>);
-    (status, headers, Body::from_stream(iter(pieces))).into_response()
 }
 
 fn media_type(ending: &str) -> &'static str {
@@ -400,17 +424,20 @@ fn media_type(ending: &str) -> &'static str {
 }
 
 /// The initialisation segment; it depends on its name alone.
-fn initialisation(init: &Init) -> Response {
+fn initialisation(asked: &Asked<'_>, init: &Init) -> Response {
     let Init { profile, sample_rate_hz, channels } = *init;
     let format = Format { codec: Codec::Aac, profile, sample_rate_hz, channels, bitrate_kbps: 0 };
-    match init_segment(&format) {
-        Ok(body) => {
-            let headers = [
-                (header::CONTENT_TYPE, "audio/mp4"),
-                (header::CACHE_CONTROL, "public, max-age=86400, immutable"),
-            ];
-            (headers, body).into_response()
-        }
-        Err(error) => (StatusCode::NOT_FOUND, format!("{error}\n")).into_response(),
-    }
+    let body = match init_segment(&format) {
+        Ok(body) => Bytes::from(body),
+        Err(error) => return (StatusCode::NOT_FOUND, format!("{error}\n")).into_response(),
+    };
+    let etag = format!("\"{}\"", init.file_name());
+    let lasting = Lasting { etag: &etag, life_s: INIT_LIFE_S, media_type: "audio/mp4" };
+    lasting.answer(asked, || Some(body.into()), |_| ()).unwrap_or_else(missing)
+}
+
+/// One that is still to come must be seen when it is there.
+fn missing() -> Response {
+    let headers = [(header::CACHE_CONTROL, "max-age=1")];
+    (StatusCode::NOT_FOUND, headers, "Segment not found.\n").into_response()
 }

@@ -463,6 +463,13 @@ fn the_same_frames_come_in_every_container() {
     assert_eq!((init.status, init.header("Content-Type")), (200, Some("audio/mp4")));
     let init = init.read_body();
     assert_eq!(&init[4..8], b"ftyp");
+    let asked = |header| ListenerClient::get(host.listeners(), "/aac/ts/init-2-44100-2.mp4", &[header]);
+    let mut part = asked(("Range", "bytes=4-7"));
+    let range = format!("bytes 4-7/{}", init.len());
+    assert_eq!((part.status, part.header("Content-Range")), (206, Some(range.as_str())));
+    assert_eq!(part.read_body(), b"ftyp");
+    let etag = part.header("ETag").unwrap().to_owned();
+    assert_eq!(asked(("If-None-Match", &etag)).status, 304);
     let mut raw = Vec::new();
     for nth in 0..packed.segments.len() {
         let [packed, mapped, transport] = [&packed, &mapped, &transport].map(|media| &media.segments[nth]);
