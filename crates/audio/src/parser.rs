@@ -46,7 +46,7 @@ pub struct ParserStats {
 ///
 /// The format of MPEG frames names the first frame's bitrate until another one is seen, then 0; it starts afresh with
 /// another format or another file (an `Info` frame).
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Parser {
     held: Held,
     sync: Sync,
@@ -133,7 +133,7 @@ impl Parser {
 }
 
 /// The bytes that are not decided on, behind some that are.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Held {
     buffer: Vec<u8>,
     done_bytes: usize,

@@ -11,7 +11,7 @@ use crate::{Batch, Format, Frame};
 const ROOM_BYTES_MAX: usize = 64 * 1_024;
 
 /// Frames of one push, until they are given.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Collector {
     /// Format of the last frame; its bitrate is 0 if another one was seen before.
     format: Option<Format>,

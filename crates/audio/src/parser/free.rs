@@ -13,7 +13,7 @@ const PROOF_HEADERS: usize = 3;
 const PAUSE_BYTES: u64 = mpeg::FREE_FRAME_BYTES_MAX as u64 / 8;
 
 /// The search for the length of a free-format frame. It goes on where it stopped for want of bytes.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct FreeSearch {
     /// Position of the frame in question, and the least distance that is not ruled out.
     candidate: Option<(u64, u32)>,

@@ -35,7 +35,7 @@ pub(super) enum Step {
 }
 
 /// The search for a stream of frames.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Sync {
     announced: Option<Codec>,
     state: State,

@@ -30,7 +30,7 @@ use crate::config::{MountConfig, Upstream};
 use crate::mount::history::History;
 use crate::mount::titles::{Title, Titles};
 use crate::source::reader::Limits;
-use crate::source::{Output, Report, Source};
+use crate::source::{Output, Place, Report, Source, SourceState};
 
 pub use titles::Sender;
 
@@ -114,10 +114,21 @@ pub struct MountState {
     id: Uuid,
     /// Ids of its live sources in their order.
     pub sources: Vec<Uuid>,
-    /// The live source on air.
+    /// The source on air.
     on_air: Option<Uuid>,
     titles: Titles,
     shown: Option<Title>,
+    /// The fallback that plays.
+    #[serde(default)]
+    fallback: Option<Box<FallbackState>>,
+}
+
+/// A fallback as plain data, for another process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct FallbackState {
+    source: SourceState,
+    /// Where it goes on.
+    place: Place,
 }
 
 /// A handle to a mount; its task lives as long as one of these or a source does.

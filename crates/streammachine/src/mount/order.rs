@@ -28,6 +28,11 @@ impl Order {
         self.live.iter().all(|source| source.format().is_none())
     }
 
+    /// The fallback, if it plays.
+    pub fn fallback(&self) -> Option<&Arc<Source>> {
+        self.fallback.as_ref()
+    }
+
     /// Adds a source behind those of its kind.
     pub fn add(&mut self, source: Arc<Source>) {
         if source.is_fallback() {

@@ -11,8 +11,8 @@ use crate::base::clock::Clock;
 use crate::base::task as tasks;
 use crate::mount::order::Order;
 use crate::mount::titles::{Sender, Title, Titles};
-use crate::mount::{Command, Event, Fallback, Line, MountState, Tap};
-use crate::source::{End, Origin, Output, Report, Source, builtin, file, proxy};
+use crate::mount::{Command, Event, Fallback, FallbackState, Line, MountState, Tap};
+use crate::source::{End, Origin, Output, Place, Report, Source, builtin, file, proxy};
 
 pub(super) struct Task {
     key: String,
@@ -28,6 +28,8 @@ pub(super) struct Task {
     shown: Option<Title>,
     taps: Vec<Tap>,
     played_before: bool,
+    /// Where the fallback goes on behind what was heard of it.
+    place: Option<Box<Place>>,
     ending: bool,
 }
 
@@ -53,6 +55,7 @@ impl Task {
             shown: None,
             taps: Vec::new(),
             played_before: false,
+            place: None,
             ending: false,
         }
     }
@@ -108,24 +111,43 @@ impl Task {
     }
 
     fn state(&self) -> MountState {
-        let live = || self.order.iter().filter(|source| !source.is_fallback());
+        let live = self.order.iter().filter(|source| !source.is_fallback());
+        let fallback = self.order.fallback().zip(self.place.as_deref());
         MountState {
             id: self.id,
-            sources: live().map(|source| source.id).collect(),
-            on_air: self.on_air.filter(|id| live().any(|source| source.id == *id)),
+            sources: live.map(|source| source.id).collect(),
+            on_air: self.on_air,
             titles: self.titles.clone(),
             shown: self.shown.clone(),
+            fallback: fallback.map(|(source, place)| {
+                Box::new(FallbackState { source: source.state(), place: place.clone() })
+            }),
         }
     }
 
     fn restore(&mut self, state: MountState, sources: Vec<Arc<Source>>) {
-        let MountState { id, on_air, titles, shown, .. } = state;
+        let MountState { id, on_air, titles, shown, fallback, .. } = state;
         self.id = id;
         (self.on_air, self.titles, self.shown) = (on_air, titles, shown);
         sources.into_iter().for_each(|source| self.order.add(source));
         // The fallback has been heard in the other process.
         self.played_before = true;
+        if let Some(state) = fallback {
+            self.resume_fallback(*state);
+        }
         self.settle();
+    }
+
+    /// Goes on with the fallback of another process, if it is ours too.
+    fn resume_fallback(&mut self, FallbackState { source, place }: FallbackState) {
+        let source = Source::resume(source);
+        match (&self.fallback, &place) {
+            (Some(Fallback::Programme { .. }), Place::Programme(_)) => {}
+            (Some(Fallback::File(path)), Place::File(_)) if source.origin == Origin::File(path.clone()) => {}
+            _ => return self.titles.leave(source.id, self.clock.mono()),
+        }
+        self.order.add(Arc::clone(&source));
+        self.play_fallback(source, Some(place));
     }
 
     fn obey(&mut self, command: Command) {
@@ -174,7 +196,10 @@ impl Task {
 
     fn hear(&mut self, id: Uuid, report: Report) {
         match report {
-            Report::Frames(batches) => {
+            Report::Frames(batches, place) => {
+                if self.order.fallback().is_some_and(|fallback| fallback.id == id) {
+                    self.place = place;
+                }
                 // Its first ones may bring it on air.
                 if self.on_air != Some(id) && self.order.active().is_some_and(|source| source.id == id) {
                     self.settle();
@@ -231,24 +256,39 @@ impl Task {
         if self.ending || self.order.active().is_some() || self.taps.is_empty() {
             return;
         }
-        let Some(fallback) = self.fallback.clone() else { return };
-        let origin = match &fallback {
+        let Some(fallback) = &self.fallback else { return };
+        let origin = match fallback {
             Fallback::Programme { .. } => Origin::Programme,
             Fallback::File(path) => Origin::File(path.clone()),
             Fallback::Proxy { upstream, .. } => Origin::Proxy(upstream.clone()),
         };
         let source = Source::of_fallback(origin, self.clock.now().wall);
-        let output = Output::new(Arc::clone(&source), self.reports.clone());
-        self.add(source);
+        self.add(Arc::clone(&source));
+        self.play_fallback(source, None);
+    }
+
+    /// Starts the task of the fallback `source`, which goes on at a `place` if there is one.
+    fn play_fallback(&mut self, source: Arc<Source>, place: Option<Place>) {
+        let Some(fallback) = self.fallback.clone() else { return };
+        self.place = place.clone().map(Box::new);
+        let output = Output::new(source, self.reports.clone());
         let again = std::mem::replace(&mut self.played_before, true);
         let clock = self.clock;
         match fallback {
             Fallback::Programme { zone, lead_in } => {
                 let lead_in = if again { Duration::ZERO } else { lead_in };
-                tasks::spawn("programme", builtin::run(zone, lead_in, clock, output));
+                let place = match place {
+                    Some(Place::Programme(place)) => place,
+                    _ => builtin::Place::start(lead_in, clock),
+                };
+                tasks::spawn("programme", builtin::run(zone, place, clock, output));
             }
             Fallback::File(path) => {
-                tasks::spawn("file", async move { file::run(&path, clock, output).await });
+                let place = place.and_then(|place| match place {
+                    Place::File(place) => Some(place),
+                    Place::Programme(_) => None,
+                });
+                tasks::spawn("file", async move { file::run(&path, place, clock, output).await });
             }
             Fallback::Proxy { upstream, limits } => {
                 let id = self.id;

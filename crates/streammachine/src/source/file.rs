@@ -1,16 +1,17 @@
 //! A file as a source: its frames again and again, at their real pace.
 
-use std::io;
+use std::io::{self, SeekFrom};
 use std::path::Path;
 use std::time::Duration;
 
 use audio::Parser;
+use serde::{Deserialize, Serialize};
 use tokio::fs::File;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 use crate::base::clock::Clock;
 use crate::source::pace::Pace;
-use crate::source::{End, Output};
+use crate::source::{self, End, Output};
 
 /// Audio is given this long before its time, so that the pace survives a busy machine.
 const LEAD: Duration = Duration::from_millis(500);
@@ -19,20 +20,38 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Bytes read at once: half a second of 128 kbit/s, so that no read runs far ahead.
 const READ_BYTES: usize = 8 * 1024;
 
-/// Plays the file at `path` until it is stopped.
-pub async fn run(path: &Path, clock: Clock, output: Output) {
+/// Where a file goes on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Place {
+    /// Bytes that were read of it.
+    offset: u64,
+    parser: Parser,
+    /// Frames found since its start.
+    frames: u64,
+    pace: Pace,
+}
+
+impl Place {
+    /// At its start, paced by `pace`.
+    fn start(pace: Pace) -> Self {
+        Place { offset: 0, parser: Parser::new(None), frames: 0, pace }
+    }
+}
+
+/// Plays the file at `path` until it is stopped: from its start, or from a `place` on.
+pub async fn run(path: &Path, place: Option<Place>, clock: Clock, output: Output) {
     let stop = output.source.stop.clone();
+    let place = place.unwrap_or_else(|| Place::start(Pace::start(clock.mono())));
     tokio::select! {
         () = stop.cancelled() => {}
-        () = play_for_ever(path, clock, &output) => {}
+        () = play_for_ever(path, place, clock, &output) => {}
     }
     output.ended(End::Stopped).await;
 }
 
-async fn play_for_ever(path: &Path, clock: Clock, output: &Output) {
-    let mut pace = Pace::start(clock.mono());
+async fn play_for_ever(path: &Path, mut place: Place, clock: Clock, output: &Output) {
     loop {
-        match play_once(path, clock, output, &mut pace).await {
+        match play_once(path, &mut place, clock, output).await {
             Ok(Played::Stopped) => return,
             Ok(Played::Frames(1..)) => continue,
             Ok(Played::Frames(0)) => {
@@ -41,7 +60,7 @@ async fn play_for_ever(path: &Path, clock: Clock, output: &Output) {
             Err(error) => tracing::warn!(file = %path.display(), %error, "cannot read the file"),
         }
         tokio::time::sleep(RETRY).await;
-        pace = Pace::start(clock.mono());
+        place = Place::start(Pace::start(clock.mono()));
     }
 }
 
@@ -50,29 +69,35 @@ enum Played {
     Stopped,
 }
 
-async fn play_once(path: &Path, clock: Clock, output: &Output, pace: &mut Pace) -> io::Result<Played> {
+/// Plays to the file's end; its start is the place then.
+async fn play_once(path: &Path, place: &mut Place, clock: Clock, output: &Output) -> io::Result<Played> {
     let mut file = File::open(path).await?;
-    let mut parser = Parser::new(None);
+    file.seek(SeekFrom::Start(place.offset)).await?;
     let mut buffer = vec![0; READ_BYTES];
-    let mut frames = 0;
     loop {
         let read = file.read(&mut buffer).await?;
         let mut batches = Vec::new();
-        parser.push(&buffer[..read], &mut batches);
+        place.offset += read as u64;
+        place.parser.push(&buffer[..read], &mut batches);
         if read == 0 {
-            parser.finish(&mut batches);
+            place.parser.finish(&mut batches);
         }
-        pace.forgive(clock.mono());
+        place.pace.forgive(clock.mono());
         for batch in &batches {
-            frames += batch.frames.len() as u64;
-            pace.add(batch);
+            place.frames += batch.frames.len() as u64;
+            place.pace.add(batch);
         }
-        if !output.frames(batches, clock.now().wall).await {
+        let frames = place.frames;
+        if read == 0 {
+            *place = Place::start(place.pace);
+        }
+        let next = source::Place::File(place.clone());
+        if !output.frames_up_to(next, batches, clock.now().wall).await {
             return Ok(Played::Stopped);
         }
         if read == 0 {
             return Ok(Played::Frames(frames));
         }
-        tokio::time::sleep(pace.ahead(clock.mono()).saturating_sub(LEAD)).await;
+        tokio::time::sleep(place.pace.ahead(clock.mono()).saturating_sub(LEAD)).await;
     }
 }

@@ -90,6 +90,8 @@ pub struct SourceState {
     format: Option<Format>,
     last_audio: Time,
     bytes: u64,
+    #[serde(default)]
+    is_fallback: bool,
 }
 
 /// Why a source ended.
@@ -118,11 +120,20 @@ pub enum End {
     Stopped,
 }
 
+/// Where a source goes on that plays by itself: behind the frames that it gave last.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum Place {
+    /// The built-in programme.
+    Programme(builtin::Place),
+    /// A file.
+    File(file::Place),
+}
+
 /// What a source's task tells its mount.
 #[derive(Debug)]
 pub enum Report {
-    /// Whole frames, in order.
-    Frames(Vec<Batch>),
+    /// Whole frames, in order, and where it goes on behind them, if another process can.
+    Frames(Vec<Batch>, Option<Box<Place>>),
     /// What it plays from here on, as told in its audio.
     Metadata(Metadata),
     /// It lost its connection and will make another: frames that follow do not continue those before.
@@ -190,17 +201,19 @@ impl Source {
             format: self.format(),
             last_audio: self.last_audio(),
             bytes: self.audio_bytes(),
+            is_fallback: self.is_fallback,
         }
     }
 
     /// A source that was connected to another process.
     pub fn resume(state: SourceState) -> Arc<Self> {
-        let SourceState { id, origin, dj, announced, connected_at, format, last_audio, bytes } = state;
-        let source = Source::of_encoder(id, origin, dj, announced, connected_at);
+        let SourceState { id, origin, dj, announced, connected_at, format, last_audio, bytes, is_fallback } =
+            state;
+        let source = Source { id, dj, announced, is_fallback, ..Self::blank(origin, connected_at) };
         *source.format.lock() = format;
         source.last_audio_us.store(last_audio.0, Ordering::Relaxed);
         source.bytes.store(bytes, Ordering::Relaxed);
-        source
+        Arc::new(source)
     }
 
     /// Notes that `bytes` of frames of `format` came.
@@ -267,10 +280,22 @@ impl Output {
 
     /// Gives frames on, waiting while the mount is busy. False when the mount is gone.
     pub async fn frames(&self, batches: Vec<Batch>, now: Time) -> bool {
-        let Some(last) = batches.last() else { return true };
-        let bytes: usize = batches.iter().map(|batch| batch.data.len()).sum();
-        self.source.heard(last.format, bytes as u64, now);
-        self.reports.send((self.source.id, Report::Frames(batches))).await.is_ok()
+        self.give(batches, None, now).await
+    }
+
+    /// The same of a source that goes on at `place` behind them.
+    pub async fn frames_up_to(&self, place: Place, batches: Vec<Batch>, now: Time) -> bool {
+        self.give(batches, Some(Box::new(place)), now).await
+    }
+
+    async fn give(&self, batches: Vec<Batch>, place: Option<Box<Place>>, now: Time) -> bool {
+        if let Some(last) = batches.last() {
+            let bytes: usize = batches.iter().map(|batch| batch.data.len()).sum();
+            self.source.heard(last.format, bytes as u64, now);
+        } else if place.is_none() {
+            return true;
+        }
+        self.reports.send((self.source.id, Report::Frames(batches, place))).await.is_ok()
     }
 
     /// Tells what is played from here on, unless that was said before. False when the mount is gone.

@@ -10,6 +10,7 @@ use audio::{Codec, Format, Time, frames_in};
 use bytes::Bytes;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
+use serde::{Deserialize, Serialize};
 
 /// Format of all that the programme plays.
 pub const FORMAT: Format =
@@ -31,10 +32,30 @@ pub struct Programme {
     slot: Option<Slot>,
 }
 
+/// The frame to give next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The stretch between two announcements, in units of [`SLOT_US`].
+    slot: i64,
+    /// Counted from its begin.
+    frame: usize,
+}
+
 impl Programme {
-    /// The programme of a station in `zone`.
-    pub fn new(zone: TimeZone) -> Self {
-        Programme { zone, clips: Clips::load(), slot: None }
+    /// The programme of a station in `zone`, at a frame of it, or wherever it is first asked for.
+    pub fn resume(zone: TimeZone, place: Option<Place>) -> Self {
+        let mut programme = Programme { zone, clips: Clips::load(), slot: None };
+        programme.slot = place.map(|Place { slot: number, frame }| Slot {
+            number,
+            script: programme.script(number),
+            frame,
+        });
+        programme
+    }
+
+    /// The frame that comes next; none before the first.
+    pub fn place(&self) -> Option<Place> {
+        self.slot.as_ref().map(|slot| Place { slot: slot.number, frame: slot.frame })
     }
 
     /// The next whole frames, to be heard from `at` on, and their samples: 1 to 16 frames of one clip.
@@ -235,7 +256,7 @@ mod tests {
     const DAY_US: i64 = 86_400 * SECOND_US;
 
     fn programme() -> Programme {
-        Programme::new(TimeZone::UTC)
+        Programme::resume(TimeZone::UTC, None)
     }
 
     fn said(programme: &Programme, at: &str) -> Vec<Word> {
@@ -292,7 +313,7 @@ mod tests {
 
     #[test]
     fn the_time_is_that_of_the_station_before_and_after_the_clocks_change() {
-        let berlin = Programme::new(TimeZone::get("Europe/Berlin").unwrap());
+        let berlin = Programme::resume(TimeZone::get("Europe/Berlin").unwrap(), None);
         assert_eq!(said(&berlin, "2026-10-25T00:59:30Z"), [Number(2), Number(59), Seconds(30)]);
         assert_eq!(said(&berlin, "2026-10-25T01:00:00Z"), [Number(2), OClock, Exactly]);
         assert_eq!(said(&berlin, "2026-10-25T02:00:00Z"), [Number(3), OClock, Exactly]);
@@ -374,6 +395,15 @@ mod tests {
             assert!((1..=RUN_FRAMES_MAX).contains(&frames.len()));
             assert_eq!(frames.iter().map(|frame| frame.len as usize).sum::<usize>(), data.len());
             assert_eq!(frames.iter().map(|frame| frame.samples).sum::<u32>(), samples);
+        });
+    }
+
+    #[test]
+    fn another_programme_goes_on_with_the_same_frames() {
+        let mut other = programme();
+        play(&mut programme(), Time(7 * SECOND_US + 3), 60 * SECOND_US, |at, data, _| {
+            other = Programme::resume(TimeZone::UTC, other.place());
+            assert!(other.next_frames(at).0 == data, "at {at:?}");
         });
     }
 

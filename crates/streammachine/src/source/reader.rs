@@ -432,7 +432,7 @@ mod tests {
         let hear = async {
             while let Some((_, report)) = inbox.recv().await {
                 match report {
-                    Report::Frames(batches) => batches.iter().for_each(|batch| audio.extend(&batch.data)),
+                    Report::Frames(batches, _) => batches.iter().for_each(|batch| audio.extend(&batch.data)),
                     Report::Ended(_) => return,
                     other => panic!("an encoder's audio tells nothing else: {other:?}"),
                 }
