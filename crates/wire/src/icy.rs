@@ -56,13 +56,13 @@ pub enum Event<'a> {
 }
 
 /// Takes a listener's bytes apart, as they come.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Reader {
     metaint: usize,
     state: State,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 enum State {
     Audio { left: usize },
     Length,

@@ -36,7 +36,16 @@ impl Pause {
 
     /// Resolves when a pause is asked for.
     pub async fn asked(&mut self) {
-        if self.0.wait_for(|wanted| *wanted).await.is_err() {
+        self.is(true).await;
+    }
+
+    /// Resolves when no pause is asked for any more.
+    pub async fn over(&mut self) {
+        self.is(false).await;
+    }
+
+    async fn is(&mut self, state: bool) {
+        if self.0.wait_for(|wanted| *wanted == state).await.is_err() {
             // Nobody is left who could ask.
             std::future::pending::<()>().await;
         }

@@ -37,6 +37,11 @@ impl Upstream {
         (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(Upstream(url))
     }
 
+    /// The address as it was written, user and password included: for those only who may know them.
+    pub fn in_full(&self) -> &str {
+        self.0.as_str()
+    }
+
     /// Whether the connection is encrypted.
     pub fn is_https(&self) -> bool {
         self.0.scheme() == "https"

@@ -27,7 +27,7 @@ use crate::handoff::take::has_died;
 use crate::http::App;
 use crate::listener::delivery::Listener;
 use crate::mount::door::{Door, PausedSource};
-use crate::mount::{self, MountState};
+use crate::mount::{self, Handed};
 
 /// Those who set titles, and sources that end, may hold up a handoff for so long.
 const PAUSE_TIME: Duration = Duration::from_secs(2);
@@ -218,8 +218,8 @@ impl Giver {
         ensure!(stopped.has_paused, "a source takes too long");
         let mut mounts = Vec::new();
         for mount in self.mounts.all() {
-            let state = timeout(PATIENCE, mount.hand()).await.ok().flatten();
-            mounts.push((mount.key().to_owned(), state.context("a mount does not answer")?));
+            let handed = timeout(PATIENCE, mount.hand()).await.ok().flatten();
+            mounts.push((mount.key().to_owned(), handed.context("a mount does not answer")?));
         }
         let mut streams = Vec::new();
         for stream in self.app.streams.all() {
@@ -239,7 +239,7 @@ impl Giver {
     fn send_parts(
         &self,
         channel: &mut Channel,
-        mounts: Vec<(String, MountState)>,
+        mounts: Vec<(String, Handed)>,
         streams: Vec<(Part, Vec<File>)>,
         stopped: &Stopped,
     ) -> anyhow::Result<()> {
@@ -247,8 +247,9 @@ impl Giver {
             channel.send(&Part::Port(*role), &[socket.as_fd()])?;
         }
         faults::at("ports");
-        for (key, state) in mounts {
-            channel.send(&Part::Mount { key, state }, &[])?;
+        for (key, Handed { state, socket }) in mounts {
+            let sockets: Vec<BorrowedFd<'_>> = socket.iter().map(|socket| socket.as_fd()).collect();
+            channel.send(&Part::Mount { key, state }, &sockets)?;
         }
         for (stream, files) in streams {
             let files: Vec<BorrowedFd<'_>> = files.iter().map(|file| file.as_fd()).collect();
@@ -336,7 +337,7 @@ fn await_serving(channel: &mut Channel, new: &OwnedFd) -> anyhow::Result<()> {
 fn send_source(channel: &mut Channel, paused: &PausedSource) -> anyhow::Result<()> {
     let part = Part::Source {
         mount: paused.mount.clone(),
-        source: paused.source.state(),
+        source: Box::new(paused.source.state()),
         reader: paused.reader.state()?,
         is_known: paused.is_known,
     };

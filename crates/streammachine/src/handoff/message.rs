@@ -73,7 +73,7 @@ pub enum Word {
 pub enum Part {
     /// A socket that listens.
     Port(Role),
-    /// A mount.
+    /// A mount, with the connection of its fallback if that has one.
     Mount {
         /// Its key.
         key: String,
@@ -94,7 +94,7 @@ pub enum Part {
         /// Key of its mount.
         mount: String,
         /// What is known of it.
-        source: SourceState,
+        source: Box<SourceState>,
         /// How far it was read: a `ReaderState`.
         reader: Value,
         /// Whether its mount knows of it.

@@ -20,7 +20,7 @@ use crate::handoff::channel::Channel;
 use crate::handoff::faults;
 use crate::handoff::message::{Hello, Part, VERSION, Welcome, Word};
 use crate::listener::delivery::ListenerState;
-use crate::mount::MountState;
+use crate::mount::Handed;
 use crate::source::SourceState;
 use crate::stream::StreamState;
 
@@ -44,7 +44,7 @@ pub struct Given {
     /// Sockets that listen.
     pub ports: Vec<(Role, TcpListener)>,
     /// Mounts by key.
-    pub mounts: HashMap<String, MountState>,
+    pub mounts: HashMap<String, Handed>,
     /// Streams by key, and the files of their logs.
     pub streams: HashMap<String, GivenStream>,
     /// Sources.
@@ -206,7 +206,7 @@ impl Given {
         match part {
             Part::Port(role) => self.ports.push((role, TcpListener::from(one()?))),
             Part::Mount { key, state } => {
-                self.mounts.insert(key, state);
+                self.mounts.insert(key, Handed { state, socket: files.next() });
             }
             Part::Stream { key, state, history } => {
                 let files = files.map(File::from).collect();
@@ -214,7 +214,7 @@ impl Given {
             }
             Part::Source { mount, source, reader, is_known } => {
                 let socket = one()?;
-                self.sources.push(GivenSource { mount, source, reader, is_known, socket });
+                self.sources.push(GivenSource { mount, source: *source, reader, is_known, socket });
             }
             Part::Listeners(listeners) => {
                 for listener in listeners {

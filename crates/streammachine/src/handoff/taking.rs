@@ -29,11 +29,15 @@ pub async fn restore_mounts(mounts: &Registry, given: &mut Given) -> Vec<PausedS
     let paused: Vec<PausedSource> = sources.filter_map(|source| wake(mounts, source)).collect();
     let known = paused.iter().filter(|paused| paused.is_known);
     let by_id: HashMap<Uuid, &Arc<Source>> = known.map(|it| (it.source.id, &it.source)).collect();
-    for (key, state) in given.mounts.drain() {
+    for (key, handed) in given.mounts.drain() {
         let Some(mount) = mounts.find(&key) else { continue };
-        let sources: Vec<Arc<Source>> =
-            state.sources.iter().filter_map(|id| by_id.get(id).map(|source| Arc::clone(source))).collect();
-        mount.restore(state, sources).await;
+        let sources: Vec<Arc<Source>> = handed
+            .state
+            .sources
+            .iter()
+            .filter_map(|id| by_id.get(id).map(|source| Arc::clone(source)))
+            .collect();
+        mount.restore(handed, sources).await;
     }
     paused
 }
@@ -125,7 +129,7 @@ impl Host {
     async fn take_stray(&self, part: Part, socket: OwnedFd) -> io::Result<()> {
         match part {
             Part::Source { mount, source, reader, is_known } => {
-                let given = GivenSource { mount, source, reader, is_known, socket };
+                let given = GivenSource { mount, source: *source, reader, is_known, socket };
                 if let Some(paused) = wake(&self.mounts, given) {
                     self.door.resume(paused).await;
                 }

@@ -5,6 +5,7 @@
 
 pub mod admission;
 pub mod door;
+mod fallback;
 pub mod history;
 mod order;
 pub mod reception;
@@ -12,7 +13,7 @@ pub mod registry;
 mod task;
 mod titles;
 
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,12 +27,13 @@ use wire::text::Charset;
 
 use crate::base::clock::Clock;
 use crate::base::task as tasks;
-use crate::config::{MountConfig, Upstream};
+use crate::config::MountConfig;
+use crate::mount::fallback::FallbackState;
 use crate::mount::history::History;
 use crate::mount::titles::{Title, Titles};
-use crate::source::reader::Limits;
-use crate::source::{Output, Place, Report, Source, SourceState};
+use crate::source::{Output, Report, Source};
 
+pub use fallback::Fallback;
 pub use titles::Sender;
 
 /// Reports of sources and commands that may wait for a mount; beyond that, sources are slowed down.
@@ -46,27 +48,6 @@ pub struct Settings {
     pub silence_max: Duration,
     /// What plays while nobody is connected.
     pub fallback: Option<Fallback>,
-}
-
-/// What plays while nobody is connected.
-#[derive(Clone, Debug)]
-pub enum Fallback {
-    /// The built-in programme.
-    Programme {
-        /// Zone of the time that it tells.
-        zone: jiff::tz::TimeZone,
-        /// How much of it is given at its first start, dated into the past.
-        lead_in: Duration,
-    },
-    /// A file, again and again.
-    File(PathBuf),
-    /// The stream of another server.
-    Proxy {
-        /// Its address.
-        upstream: Upstream,
-        /// How it is watched.
-        limits: Limits,
-    },
 }
 
 /// What happens on air.
@@ -99,10 +80,10 @@ enum Command {
     /// A tap that has heard all so far.
     Join(Tap),
     /// Tell what another process needs to go on, and hear nothing more until told to go on.
-    Hand(oneshot::Sender<MountState>),
+    Hand(oneshot::Sender<Handed>),
     GoOn(oneshot::Sender<()>),
     /// Go on where another process stopped.
-    Restore(MountState, Vec<Arc<Source>>),
+    Restore(Box<Handed>, Vec<Arc<Source>>),
     End,
 }
 
@@ -123,12 +104,13 @@ pub struct MountState {
     fallback: Option<Box<FallbackState>>,
 }
 
-/// A fallback as plain data, for another process.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct FallbackState {
-    source: SourceState,
-    /// Where it goes on.
-    place: Place,
+/// A mount for another process: what it is at, and the connection of its fallback if that has one that can go along.
+#[derive(Debug)]
+pub struct Handed {
+    /// What it is at.
+    pub state: MountState,
+    /// The connection.
+    pub socket: Option<OwnedFd>,
 }
 
 /// A handle to a mount; its task lives as long as one of these or a source does.
@@ -243,10 +225,10 @@ impl Mount {
 
     /// What another process needs to go on with it, when all that sources gave has been passed on. It hears nothing more
     /// until [`Mount::go_on`]. None if the mount has ended.
-    pub async fn hand(&self) -> Option<MountState> {
-        let (reply, state) = oneshot::channel();
+    pub async fn hand(&self) -> Option<Handed> {
+        let (reply, handed) = oneshot::channel();
         self.commands.send(Command::Hand(reply)).await.ok()?;
-        state.await.ok()
+        handed.await.ok()
     }
 
     /// Hears what it was told since its start or [`Mount::hand`], and goes on.
@@ -259,10 +241,10 @@ impl Mount {
     }
 
     /// Goes on where another process stopped, with those of its live sources that are still there.
-    pub async fn restore(&self, state: MountState, sources: Vec<Arc<Source>>) {
-        *self.id.write() = state.id;
+    pub async fn restore(&self, handed: Handed, sources: Vec<Arc<Source>>) {
+        *self.id.write() = handed.state.id;
         // As above.
-        let _ = self.commands.send(Command::Restore(state, sources)).await;
+        let _ = self.commands.send(Command::Restore(Box::new(handed), sources)).await;
     }
 
     /// Lets `tap`, which has heard all so far, hear what happens on air from now on.

@@ -1,18 +1,23 @@
 //! The task that owns a mount: it puts sources in order and passes on the frames of the one on air.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use audio::Batch;
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use crate::base::clock::Clock;
-use crate::base::task as tasks;
+use crate::mount::fallback::{FallbackState, Player};
 use crate::mount::order::Order;
 use crate::mount::titles::{Sender, Title, Titles};
-use crate::mount::{Command, Event, Fallback, FallbackState, Line, MountState, Tap};
-use crate::source::{End, Origin, Output, Place, Report, Source, builtin, file, proxy};
+use crate::mount::{Command, Event, Fallback, Handed, Line, MountState, Tap};
+use crate::source::{End, Output, Place, Report, Source, proxy};
+
+/// A fallback may take so long to pause: behind that its connection is not handed over.
+const PAUSE_TIME: Duration = Duration::from_secs(2);
 
 pub(super) struct Task {
     key: String,
@@ -30,6 +35,8 @@ pub(super) struct Task {
     played_before: bool,
     /// Where the fallback goes on behind what was heard of it.
     place: Option<Box<Place>>,
+    /// Lets the fallback pause if it has a connection.
+    proxy: Option<proxy::Control>,
     ending: bool,
 }
 
@@ -56,6 +63,7 @@ impl Task {
             taps: Vec::new(),
             played_before: false,
             place: None,
+            proxy: None,
             ending: false,
         }
     }
@@ -75,13 +83,14 @@ impl Task {
                 biased;
                 command = inbox.recv() => match command {
                     Some(Command::Hand(reply)) => {
-                        while let Ok((id, report)) = reports.try_recv() {
-                            self.hear(id, report);
-                        }
+                        let socket = self.pause(&mut reports).await;
                         // Whoever asked may be gone.
-                        let _ = reply.send(self.state());
+                        let _ = reply.send(Handed { state: self.state(), socket });
                         if !self.rest(&mut inbox).await {
                             break;
+                        }
+                        if let Some(proxy) = &self.proxy {
+                            proxy.go_on();
                         }
                     }
                     Some(command) => self.obey(command),
@@ -91,6 +100,31 @@ impl Task {
             }
         }
         self.order.iter().for_each(|source| source.stop.cancel());
+    }
+
+    /// Hears all that was reported, and stops a fallback that has a connection; that, if another process can read it on.
+    async fn pause(&mut self, reports: &mut mpsc::Receiver<(Uuid, Report)>) -> Option<OwnedFd> {
+        let mut paused = None;
+        if let Some(proxy) = &mut self.proxy {
+            proxy.pause();
+            let until = Instant::now() + PAUSE_TIME;
+            while let Some(proxy) = &mut self.proxy {
+                tokio::select! {
+                    given = timeout_at(until, proxy.paused()) => {
+                        paused = given.ok().flatten();
+                        break;
+                    }
+                    // It may wait for that.
+                    Some((id, report)) = reports.recv() => self.hear(id, report),
+                }
+            }
+        }
+        while let Ok((id, report)) = reports.try_recv() {
+            self.hear(id, report);
+        }
+        let proxy::Paused { reader, socket } = paused?;
+        self.place = Some(Box::new(Place::Proxy(reader)));
+        Some(socket)
     }
 
     /// Waits until it may go on, and does what it was told meanwhile. False if nobody is left.
@@ -125,7 +159,8 @@ impl Task {
         }
     }
 
-    fn restore(&mut self, state: MountState, sources: Vec<Arc<Source>>) {
+    fn restore(&mut self, handed: Handed, sources: Vec<Arc<Source>>) {
+        let Handed { state, socket } = handed;
         let MountState { id, on_air, titles, shown, fallback, .. } = state;
         self.id = id;
         (self.on_air, self.titles, self.shown) = (on_air, titles, shown);
@@ -133,27 +168,27 @@ impl Task {
         // The fallback has been heard in the other process.
         self.played_before = true;
         if let Some(state) = fallback {
-            self.resume_fallback(*state);
+            self.resume_fallback(*state, socket);
         }
         self.settle();
     }
 
     /// Goes on with the fallback of another process, if it is ours too.
-    fn resume_fallback(&mut self, FallbackState { source, place }: FallbackState) {
+    fn resume_fallback(&mut self, FallbackState { source, place }: FallbackState, socket: Option<OwnedFd>) {
         let source = Source::resume(source);
-        match (&self.fallback, &place) {
-            (Some(Fallback::Programme { .. }), Place::Programme(_)) => {}
-            (Some(Fallback::File(path)), Place::File(_)) if source.origin == Origin::File(path.clone()) => {}
-            _ => return self.titles.leave(source.id, self.clock.mono()),
-        }
+        let ours = self.fallback.as_ref().filter(|fallback| fallback.origin() == source.origin);
+        let Some(player) = ours.and_then(|fallback| fallback.resume(place.clone(), socket)) else {
+            return self.titles.leave(source.id, self.clock.mono());
+        };
         self.order.add(Arc::clone(&source));
-        self.play_fallback(source, Some(place));
+        self.play(player, source);
+        self.place = Some(Box::new(place));
     }
 
     fn obey(&mut self, command: Command) {
         match command {
             Command::Hand(_) | Command::GoOn(_) => {}
-            Command::Restore(state, sources) => self.restore(state, sources),
+            Command::Restore(handed, sources) => self.restore(*handed, sources),
             Command::Join(tap) => {
                 self.taps.push(tap);
                 self.settle();
@@ -257,44 +292,16 @@ impl Task {
             return;
         }
         let Some(fallback) = &self.fallback else { return };
-        let origin = match fallback {
-            Fallback::Programme { .. } => Origin::Programme,
-            Fallback::File(path) => Origin::File(path.clone()),
-            Fallback::Proxy { upstream, .. } => Origin::Proxy(upstream.clone()),
-        };
-        let source = Source::of_fallback(origin, self.clock.now().wall);
+        let player = fallback.start(!self.played_before, self.clock);
+        let source = Source::of_fallback(fallback.origin(), self.clock.now().wall);
         self.add(Arc::clone(&source));
-        self.play_fallback(source, None);
+        self.play(player, source);
     }
 
-    /// Starts the task of the fallback `source`, which goes on at a `place` if there is one.
-    fn play_fallback(&mut self, source: Arc<Source>, place: Option<Place>) {
-        let Some(fallback) = self.fallback.clone() else { return };
-        self.place = place.clone().map(Box::new);
-        let output = Output::new(source, self.reports.clone());
-        let again = std::mem::replace(&mut self.played_before, true);
-        let clock = self.clock;
-        match fallback {
-            Fallback::Programme { zone, lead_in } => {
-                let lead_in = if again { Duration::ZERO } else { lead_in };
-                let place = match place {
-                    Some(Place::Programme(place)) => place,
-                    _ => builtin::Place::start(lead_in, clock),
-                };
-                tasks::spawn("programme", builtin::run(zone, place, clock, output));
-            }
-            Fallback::File(path) => {
-                let place = place.and_then(|place| match place {
-                    Place::File(place) => Some(place),
-                    Place::Programme(_) => None,
-                });
-                tasks::spawn("file", async move { file::run(&path, place, clock, output).await });
-            }
-            Fallback::Proxy { upstream, limits } => {
-                let id = self.id;
-                tasks::spawn("proxy", async move { proxy::run(&upstream, id, limits, clock, output).await });
-            }
-        }
+    fn play(&mut self, player: Player, source: Arc<Source>) {
+        self.played_before = true;
+        self.place = None;
+        self.proxy = player.play(self.id, self.clock, Output::new(source, self.reports.clone()));
     }
 
     fn stop_fallback(&mut self) {

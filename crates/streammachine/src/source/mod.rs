@@ -51,9 +51,23 @@ pub enum Origin {
     /// The programme that ships with the server.
     Programme,
     /// The stream of another server, asked for again whenever it ends.
-    // Never handed over: each process asks for itself.
-    #[serde(skip)]
-    Proxy(Upstream),
+    Proxy(#[serde(with = "in_full")] Upstream),
+}
+
+/// Upstreams for another process of ours, with their passwords.
+mod in_full {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    use crate::config::Upstream;
+
+    pub fn serialize<S: Serializer>(upstream: &Upstream, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(upstream.in_full())
+    }
+
+    pub fn deserialize<'a, D: Deserializer<'a>>(deserializer: D) -> Result<Upstream, D::Error> {
+        let address = String::deserialize(deserializer)?;
+        Upstream::parse(&address).ok_or_else(|| D::Error::custom("no address of an upstream"))
+    }
 }
 
 /// One source: facts that its task keeps up to date and others read.
@@ -92,6 +106,10 @@ pub struct SourceState {
     bytes: u64,
     #[serde(default)]
     is_fallback: bool,
+    #[serde(default)]
+    metadata: Option<Metadata>,
+    #[serde(default)]
+    upstreams: Vec<Uuid>,
 }
 
 /// Why a source ended.
@@ -127,6 +145,8 @@ pub enum Place {
     Programme(builtin::Place),
     /// A file.
     File(file::Place),
+    /// The stream of another server: a [`reader::ReaderState`], whose connection comes with it.
+    Proxy(serde_json::Value),
 }
 
 /// What a source's task tells its mount.
@@ -202,17 +222,20 @@ impl Source {
             last_audio: self.last_audio(),
             bytes: self.audio_bytes(),
             is_fallback: self.is_fallback,
+            metadata: self.metadata(),
+            upstreams: self.upstreams().to_vec(),
         }
     }
 
     /// A source that was connected to another process.
     pub fn resume(state: SourceState) -> Arc<Self> {
-        let SourceState { id, origin, dj, announced, connected_at, format, last_audio, bytes, is_fallback } =
-            state;
+        let SourceState { id, origin, dj, announced, connected_at, is_fallback, .. } = state;
         let source = Source { id, dj, announced, is_fallback, ..Self::blank(origin, connected_at) };
-        *source.format.lock() = format;
-        source.last_audio_us.store(last_audio.0, Ordering::Relaxed);
-        source.bytes.store(bytes, Ordering::Relaxed);
+        *source.format.lock() = state.format;
+        *source.metadata.lock() = state.metadata;
+        *source.upstreams.lock() = state.upstreams.into();
+        source.last_audio_us.store(state.last_audio.0, Ordering::Relaxed);
+        source.bytes.store(state.bytes, Ordering::Relaxed);
         Arc::new(source)
     }
 

@@ -13,7 +13,7 @@ use wire::icy::Metadata;
 use wire::{chunked, icy};
 
 use crate::base::clock::Clock;
-use crate::base::pause::{Pause, Pauser};
+use crate::base::pause::Pause;
 use crate::source::foreign::{FIRST_BYTES, Foreign};
 use crate::source::pace::Pace;
 use crate::source::{End, Output};
@@ -69,10 +69,12 @@ pub struct Reader<C> {
     buffer: BytesMut,
 }
 
-/// How far the connection of an encoder was read, as plain data: with it and the connection another process reads on.
+/// How far a connection was read, as plain data: with it and the connection another process reads on.
 #[derive(Debug, Deserialize)]
 pub struct ReaderState {
     body: Body,
+    #[serde(default)]
+    titles: Option<Titles>,
     framer: Framer,
     buffer: BytesMut,
 }
@@ -86,21 +88,6 @@ pub enum Ran<C> {
     Paused(Box<Reader<C>>),
 }
 
-/// Reads `connection` to its end and reports what it gave, but not that it ended: its source may go on with another.
-pub async fn read(
-    connection: impl AsyncRead + Unpin,
-    content: Content,
-    limits: Limits,
-    clock: Clock,
-    output: &Output,
-) -> End {
-    let nobody = Pauser::default();
-    match Reader::new(connection, content, limits, clock).run(clock, output, nobody.pause()).await {
-        Ran::Ended(end, _) => end,
-        Ran::Paused(_) => unreachable!("nobody asks"),
-    }
-}
-
 impl<C: AsyncRead + Unpin> Reader<C> {
     /// Nothing is read yet.
     pub fn new(connection: C, content: Content, limits: Limits, clock: Clock) -> Self {
@@ -111,19 +98,24 @@ impl<C: AsyncRead + Unpin> Reader<C> {
 
     /// Goes on with what another process has read.
     pub fn resume(connection: C, state: ReaderState, limits: Limits) -> Self {
-        let ReaderState { body, framer, buffer } = state;
-        Reader { connection, body, titles: None, framer: Framer { limits, ..framer }, buffer }
+        let ReaderState { body, titles, framer, buffer } = state;
+        Reader { connection, body, titles, framer: Framer { limits, ..framer }, buffer }
     }
 
     /// How far the connection was read, as a [`ReaderState`].
     pub fn state(&self) -> serde_json::Result<Value> {
-        let Reader { body, framer, buffer, .. } = self;
-        Ok(json!({"body": body, "framer": framer, "buffer": buffer}))
+        let Reader { body, titles, framer, buffer, .. } = self;
+        Ok(json!({"body": body, "titles": titles, "framer": framer, "buffer": buffer}))
     }
 
     /// The connection.
     pub fn connection(&self) -> &C {
         &self.connection
+    }
+
+    /// True if titles are looked for.
+    pub fn has_titles(&self) -> bool {
+        self.titles.is_some()
     }
 
     /// True if the body tells its length.
@@ -247,7 +239,7 @@ enum Found {
 }
 
 /// Takes titles out of the audio.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Titles {
     reader: icy::Reader,
     /// The latest, until it may be told.
@@ -382,6 +374,7 @@ mod tests {
     use tokio::io::ReadBuf;
 
     use super::*;
+    use crate::base::pause::Pauser;
     use crate::source::{Origin, Report, Source};
 
     const S: Duration = Duration::from_secs(1);
@@ -424,7 +417,11 @@ mod tests {
         let (connection, output) = (bytes.chain(rest), Output::new(source, reports));
         let run = async {
             let content = Content { body, titles: None, first: Bytes::new() };
-            let end = super::read(connection, content, limits, Clock::start(), &output).await;
+            let (clock, pauser) = (Clock::start(), Pauser::default());
+            let reader = Reader::new(connection, content, limits, clock);
+            let Ran::Ended(end, _) = reader.run(clock, &output, pauser.pause()).await else {
+                panic!("no pause was asked for")
+            };
             output.ended(end.clone()).await;
             end
         };

@@ -15,6 +15,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 use uuid::Uuid;
 use wire::icy;
 use wire::playlist::{find_entry, is_hls};
@@ -50,9 +51,7 @@ const PLAYLISTS: [&str; 8] = [
 const AGENT: &str = concat!("StreamMachine/", env!("CARGO_PKG_VERSION"));
 
 /// A connection to an upstream, encrypted or not.
-pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection for T {}
+pub type Connection = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// What is told and asked besides the address.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +85,7 @@ enum Next {
 ///
 /// # Errors
 /// Nothing is there, or nothing that can be relayed.
-pub async fn open(upstream: &Upstream, ask: &Ask) -> Result<(Box<dyn Connection>, Opened), Trouble> {
+pub async fn open(upstream: &Upstream, ask: &Ask) -> Result<(Connection, Opened), Trouble> {
     let mut to = upstream.clone();
     let mut from = None;
     for _ in 0..=HOPS_MAX {
@@ -114,7 +113,7 @@ fn trouble(reason: impl ToString) -> Trouble {
 }
 
 /// Connects to `to`, which somebody of the reach `from` has named, or the configuration.
-async fn connect(to: &Upstream, from: Option<Reach>) -> Result<(Box<dyn Connection>, Reach), Trouble> {
+async fn connect(to: &Upstream, from: Option<Reach>) -> Result<(Connection, Reach), Trouble> {
     let (host, port) = to.host_and_port();
     let found = timeout(CONNECT_TIME, lookup_host((host, port))).await;
     let found = found.map_err(|_| trouble("its name was not looked up in time"))?;
@@ -127,8 +126,10 @@ async fn connect(to: &Upstream, from: Option<Reach>) -> Result<(Box<dyn Connecti
             continue;
         }
         match timeout(CONNECT_TIME, TcpStream::connect(address)).await {
-            Ok(Ok(socket)) if to.is_https() => return Ok((Box::new(encrypt(socket, host).await?), reach)),
-            Ok(Ok(socket)) => return Ok((Box::new(socket), reach)),
+            Ok(Ok(socket)) if to.is_https() => {
+                return Ok((Either::Right(Box::new(encrypt(socket, host).await?)), reach));
+            }
+            Ok(Ok(socket)) => return Ok((Either::Left(socket), reach)),
             Ok(Err(error)) => last = Trouble(format!("cannot connect: {error}")),
             Err(_) => last = trouble("cannot connect in time"),
         }
@@ -160,7 +161,7 @@ fn tls_config() -> Result<Arc<ClientConfig>, rustls::Error> {
 
 /// Sends the request, and makes something of the answer.
 async fn exchange(
-    connection: &mut dyn Connection,
+    connection: &mut (impl AsyncRead + AsyncWrite + Unpin),
     to: &Upstream,
     ask: &Ask,
     deadline: Instant,
@@ -189,7 +190,7 @@ async fn exchange(
 }
 
 async fn send_request(
-    connection: &mut dyn Connection,
+    connection: &mut (impl AsyncRead + AsyncWrite + Unpin),
     to: &Upstream,
     ask: &Ask,
     deadline: Instant,
@@ -214,7 +215,10 @@ async fn send_request(
 }
 
 /// The head of the answer, and the bytes that came behind it.
-async fn read_answer(connection: &mut dyn Connection, deadline: Instant) -> Result<(Answer, Bytes), Trouble> {
+async fn read_answer(
+    connection: &mut (impl AsyncRead + Unpin),
+    deadline: Instant,
+) -> Result<(Answer, Bytes), Trouble> {
     let mut buffer = BytesMut::with_capacity(4096);
     loop {
         // It refuses what is longer than its limit, which bounds what is held.
@@ -229,7 +233,7 @@ async fn read_answer(connection: &mut dyn Connection, deadline: Instant) -> Resu
 
 /// Reads what comes next; none at the end.
 async fn read_more(
-    connection: &mut dyn Connection,
+    connection: &mut (impl AsyncRead + Unpin),
     buffer: &mut BytesMut,
     deadline: Instant,
 ) -> Result<Option<()>, Trouble> {
@@ -257,7 +261,7 @@ fn names_stream(media_type: &str, target: &str) -> bool {
 }
 
 async fn read_playlist(
-    connection: &mut dyn Connection,
+    connection: &mut (impl AsyncRead + AsyncWrite + Unpin),
     mut body: Body,
     first: Bytes,
     deadline: Instant,
