@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 packages=(ca-certificates chromium curl ezstream ffmpeg lame mpv procps)
 # More real encoders and players: the tests of one that is missing are skipped, and say so. BUTT needs a screen (xvfb).
 optional=(
-    butt darkice faketime gstreamer1.0-plugins-{base,good} gstreamer1.0-tools icecast2 liquidsoap mpg123 mplayer oggfwd streamripper
+    butt darkice faketime gstreamer1.0-plugins-{bad,base,good} gstreamer1.0-tools icecast2 liquidsoap mpg123 mplayer oggfwd streamripper
     vlc-bin vlc-plugin-base wget xvfb
 )
 
