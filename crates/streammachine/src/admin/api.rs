@@ -79,7 +79,7 @@ fn preflight() -> Response {
 }
 
 async fn check(admin: &Admin, request: &Parts) -> Result<(), Refusal> {
-    admin.check(caller(request)?).await
+    admin.check(caller(request)?, request.extensions.get()).await
 }
 
 /// What is known of a request.

@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use crate::admin::access::{Access, Caller, Refusal};
 use crate::admin::reload::Reload;
 use crate::base::clock::Clock;
+use crate::base::gate::Visit;
 use crate::base::live::Live;
 use crate::base::throttle::{Account, Throttle};
 use crate::hls::Hls;
@@ -61,8 +62,9 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Decides about a request. Wrong passwords from one client are answered the later, the more there were.
-    pub async fn check(&self, caller: Caller<'_>) -> Result<(), Refusal> {
+    /// Decides about a request. Wrong passwords from one client are answered the later, the more there were;
+    /// a `visit` ends before that: who guesses holds up no handoff.
+    pub async fn check(&self, caller: Caller<'_>, visit: Option<&Visit>) -> Result<(), Refusal> {
         let client = wire::host::nearest_ip(caller.forwarded_for, self.behind_proxy, caller.peer);
         // The first request of most clients comes without a password; that is no guess.
         let has_password = caller.authorization.is_some();
@@ -74,6 +76,9 @@ impl Admin {
         let checked = self.access.get().check(caller);
         match checked {
             Err(Refusal::Unauthorized) if has_password => {
+                if let Some(visit) = visit {
+                    visit.leave();
+                }
                 self.throttle.punish(client, account, self.clock.mono()).await;
             }
             Ok(()) if has_password => self.throttle.succeeded(client, account),

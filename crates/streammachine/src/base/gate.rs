@@ -1,7 +1,9 @@
 //! What must not happen while everything is given to another process: new listeners, new titles. Connections that come to
 //! it too late are given away one by one.
 
-use tokio::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard, mpsc, watch};
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock, RwLockWriteGuard, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::base::net::Stray;
@@ -9,7 +11,7 @@ use crate::base::net::Stray;
 /// Lets many in at once, unless it is closed: then they wait until it is open again, or until all has been given away.
 #[derive(Debug)]
 pub struct Gate {
-    is_given_away: RwLock<bool>,
+    is_given_away: Arc<RwLock<bool>>,
     leaving: CancellationToken,
     strays: mpsc::UnboundedSender<Stray>,
     found: Mutex<mpsc::UnboundedReceiver<Stray>>,
@@ -18,8 +20,24 @@ pub struct Gate {
 
 /// Whoever is inside.
 #[derive(Debug)]
-pub struct Inside<'a> {
-    _guard: RwLockReadGuard<'a, bool>,
+pub struct Inside {
+    _guard: OwnedRwLockReadGuard<bool>,
+}
+
+/// A request that is inside until it is answered; one that will change nothing can leave before.
+#[derive(Clone, Debug)]
+pub struct Visit(Arc<parking_lot::Mutex<Option<Inside>>>);
+
+impl Visit {
+    /// It begins.
+    pub fn new(inside: Inside) -> Self {
+        Visit(Arc::new(parking_lot::Mutex::new(Some(inside))))
+    }
+
+    /// Its answer may take as long as it likes: nobody waits for it any more.
+    pub fn leave(&self) {
+        *self.0.lock() = None;
+    }
 }
 
 /// Marks an answer that says: ask the process that has taken over. The request goes there in its place, if it can.
@@ -41,7 +59,7 @@ impl Default for Gate {
     fn default() -> Self {
         let (strays, found) = mpsc::unbounded_channel();
         Gate {
-            is_given_away: RwLock::default(),
+            is_given_away: Arc::default(),
             leaving: CancellationToken::new(),
             strays,
             found: Mutex::new(found),
@@ -52,8 +70,8 @@ impl Default for Gate {
 
 impl Gate {
     /// Waits while it is closed; none if all has been given away: then the connection is a stray.
-    pub async fn enter(&self) -> Option<Inside<'_>> {
-        let guard = self.is_given_away.read().await;
+    pub async fn enter(&self) -> Option<Inside> {
+        let guard = Arc::clone(&self.is_given_away).read_owned().await;
         (!*guard).then_some(Inside { _guard: guard })
     }
 

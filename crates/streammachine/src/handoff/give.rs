@@ -164,7 +164,9 @@ impl Giver {
         match self.hand_over(&mut channel, &new, &mut stopped).await {
             Ok(()) => {
                 closed.give_away();
-                let Stopped { late, .. } = stopped;
+                // What the new process closes is to be closed: it must not stay open here until all is seen off.
+                let Stopped { late, listeners, sources, .. } = stopped;
+                drop((listeners, sources));
                 tracing::info!("everything was handed over");
                 self.see_off(channel, late).await;
                 Ok(())
@@ -293,12 +295,18 @@ impl Giver {
     async fn see_off(&self, mut channel: Channel, mut late: mpsc::UnboundedReceiver<PausedSource>) {
         let gate = &self.app.gate;
         let all = async {
+            let mut is_empty = false;
             loop {
                 let sent = tokio::select! {
                     biased;
                     Some(source) = late.recv() => block_in_place(|| send_source(&mut channel, &source)),
                     Some(stray) = gate.find_stray() => block_in_place(|| send_stray(&mut channel, stray)),
-                    () = gate.is_empty() => return,
+                    // What the last ones left behind is looked for once more.
+                    () = std::future::ready(()), if is_empty => return,
+                    () = gate.is_empty() => {
+                        is_empty = true;
+                        continue;
+                    }
                 };
                 if let Err(error) = sent {
                     tracing::warn!(%error, "a connection could not be handed over");

@@ -146,7 +146,7 @@ impl Connection {
             }
         };
         match self.find_audio(&request.head, peer) {
-            Some(answer) => self.play(socket, peer, answer, is_http10(&request.head), inside).await,
+            Some(answer) => self.play(socket, peer, answer, &request.head, inside).await,
             // The two ways must not send it to each other for ever, should they ever read it differently.
             None => {
                 drop(inside);
@@ -162,14 +162,14 @@ impl Connection {
         let Some(inside) = app.gate.enter().await else {
             return self.stray(socket, peer, request.bytes(), false);
         };
-        let http10 = is_http10(&request.head);
         if let Some(answer) = self.find_audio(&request.head, peer) {
-            return self.play(socket, peer, answer, http10, inside).await;
+            return self.play(socket, peer, answer, &request.head, inside).await;
         }
         drop(inside);
         let Some(place) = self.app.http_place() else {
             let short = Short::new(503, "Too many connections.\n").with([("retry-after", "30".to_owned())]);
-            return answer_and_close(socket, &short.encode(http10)).await;
+            let head = &request.head;
+            return answer_and_close(socket, &short.encode(is_http10(head), is_head(head))).await;
         };
         if let Some(back) = self.hand_on(socket, peer, request.bytes(), place).await {
             self.take_back(back, peer).await;
@@ -182,9 +182,10 @@ impl Connection {
         socket: TcpStream,
         peer: SocketAddr,
         answer: Answer,
-        http10: bool,
-        inside: Inside<'_>,
+        request: &Head,
+        inside: Inside,
     ) {
+        let (http10, head_only) = (is_http10(request), is_head(request));
         match answer {
             Answer::Head(headers) => {
                 drop(inside);
@@ -192,7 +193,7 @@ impl Connection {
             }
             Answer::Short(short) => {
                 drop(inside);
-                answer_and_close(socket, &short.encode(http10)).await;
+                answer_and_close(socket, &short.encode(http10, head_only)).await;
             }
             Answer::Audio { opened, hearing, headers } => {
                 let status = if opened.part.is_some() { "206 Partial Content" } else { "200 OK" };
@@ -262,6 +263,10 @@ fn is_http10(head: &Head) -> bool {
     head.protocol != Protocol::Http11
 }
 
+fn is_head(head: &Head) -> bool {
+    head.method == "HEAD"
+}
+
 /// The socket, out of the runtime's hands, with its send buffer bounded.
 fn into_plain_socket(socket: TcpStream) -> std::io::Result<std::os::fd::OwnedFd> {
     let socket = socket.into_std()?;
@@ -284,13 +289,14 @@ async fn refuse(socket: TcpStream, failure: &Failure) {
 }
 
 impl Short {
-    /// The answer as bytes, for a connection that ends with it.
-    fn encode(&self, http10: bool) -> bytes::Bytes {
+    /// The answer as bytes, for a connection that ends with it; without its text if the head alone was asked for.
+    fn encode(&self, http10: bool, head_only: bool) -> bytes::Bytes {
         let status = http::StatusCode::from_u16(self.status).unwrap_or(http::StatusCode::BAD_REQUEST);
         let mut headers = self.headers.clone();
         headers.push(("content-type", "text/plain; charset=utf-8".to_owned()));
         headers.push(("content-length", self.text.len().to_string()));
         let head = answer::encode(&status.to_string(), http10, &headers);
-        [&head[..], self.text.as_bytes()].concat().into()
+        let text = if head_only { "" } else { &self.text };
+        [&head[..], text.as_bytes()].concat().into()
     }
 }

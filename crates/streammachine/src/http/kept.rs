@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::base::gate::{Elsewhere, Gate};
+use crate::base::gate::{Elsewhere, Gate, Visit};
 use crate::base::net::PeerAddress;
 use crate::http::App;
 use crate::http::io::PrefixedIo;
@@ -160,14 +160,18 @@ async fn answer(
         }
     }
     let changes = !parts.method.is_safe() || parts.uri.path().starts_with("/admin");
-    let _inside = match &routes.gate {
+    let visit = match &routes.gate {
         Some(gate) if changes => match gate.enter().await {
-            Some(inside) => Some(inside),
+            Some(inside) => Some(Visit::new(inside)),
             None => return desk.send_on(&parts, body).await,
         },
         _ => None,
     };
-    let request = hyper::Request::from_parts(parts, Body::new(body));
+    let mut request = hyper::Request::from_parts(parts, Body::new(body));
+    // It lasts until the answer, unless whoever decides about the request ends it.
+    if let Some(visit) = &visit {
+        request.extensions_mut().insert(visit.clone());
+    }
     let response = TowerToHyperService::new(routes.all.clone()).call(request).await?;
     Ok(desk.tell(response, is_kept))
 }

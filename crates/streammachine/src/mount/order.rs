@@ -28,6 +28,11 @@ impl Order {
         self.live.iter().all(|source| source.format().is_none())
     }
 
+    /// The live sources in the order in which they are served, whether they give audio or not.
+    pub fn live(&self) -> &[Arc<Source>] {
+        &self.live
+    }
+
     /// The fallback, if it plays.
     pub fn fallback(&self) -> Option<&Arc<Source>> {
         self.fallback.as_ref()

@@ -145,11 +145,10 @@ impl Task {
     }
 
     fn state(&self) -> MountState {
-        let live = self.order.iter().filter(|source| !source.is_fallback());
         let fallback = self.order.fallback().zip(self.place.as_deref());
         MountState {
             id: self.id,
-            sources: live.map(|source| source.id).collect(),
+            sources: self.order.live().iter().map(|source| source.id).collect(),
             on_air: self.on_air,
             titles: self.titles.clone(),
             shown: self.shown.clone(),

@@ -54,7 +54,7 @@ pub async fn serve(
         origin: head.header("origin"),
         reads: true,
     };
-    match admin.check(caller).await {
+    match admin.check(caller, None).await {
         Ok(()) => {}
         Err(Refusal::Crowded) => return answer_and_close(socket, &crowded()).await,
         Err(_) => return answer_and_close(socket, &unauthorized()).await,

@@ -80,7 +80,7 @@ async fn check(admin: &Admin, command: &str, request: &Parts) -> Result<(), Refu
     if changes && from_elsewhere {
         return Err(Refusal::ForeignOrigin);
     }
-    admin.check(Caller { reads: !changes, ..api::caller(request)? }).await
+    admin.check(Caller { reads: !changes, ..api::caller(request)? }, request.extensions.get()).await
 }
 
 fn refuse(refusal: Refusal) -> Response {
