@@ -24,6 +24,7 @@ mod finding;
 mod handoff;
 mod holder;
 mod index;
+mod kept_edge;
 mod log;
 mod look;
 mod map;

@@ -4,8 +4,9 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    ffi::OsStr,
     fs::{self, File, OpenOptions},
-    io,
+    io, mem,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,6 +20,7 @@ use crate::{
     block::{Block, Slot},
     handoff::HandedBlock,
     index::{CHUNK_RECORD_BYTES, Header, HeaderRead},
+    kept_edge::{self, KeptEdge},
     log::{Edge, Shared},
     map,
     scan::{Audio, Scan},
@@ -35,7 +37,7 @@ const INDEX_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Digits of a position in a file's name.
 const NAME_DIGITS: usize = 20;
 /// No log gets as far in its life; a file that is named so by mistake must not make it start there.
-const POSITION_MAX: u64 = 1 << 62;
+pub(crate) const POSITION_MAX: u64 = 1 << 62;
 const CODECS: [Codec; 2] = [Codec::Mp3, Codec::Aac];
 
 /// What was found when a log was opened.
@@ -90,6 +92,13 @@ struct Listing {
     others: Vec<String>,
 }
 
+/// A file that is to be cut to so many bytes, or deleted, and the position of its block.
+struct Mend {
+    position: Position,
+    path: PathBuf,
+    bytes: Option<u64>,
+}
+
 struct Recoverer<'a> {
     key: &'a str,
     /// None where all is in memory.
@@ -98,6 +107,7 @@ struct Recoverer<'a> {
     /// Position of the newest block that has an index.
     newest: Position,
     recovered: Recovered,
+    mends: Vec<Mend>,
     /// End of the last chunk found so far.
     last_end: Option<Time>,
 }
@@ -133,7 +143,8 @@ pub(crate) fn recover(
         Mode::Look | Mode::LookBeside => 0,
     };
     let newest = Position(newest.next().unwrap_or(0));
-    let mut recoverer = Recoverer { key, directory, mode, newest, recovered, last_end: None };
+    let mut recoverer =
+        Recoverer { key, directory, mode, newest, recovered, mends: Vec::new(), last_end: None };
     let mut handed = handed.into_iter().peekable();
     for (position, names) in &blocks {
         while let Some(block) = handed.next_if(|block| block.position().is_some_and(|it| it.0 < *position)) {
@@ -142,12 +153,14 @@ pub(crate) fn recover(
         recoverer.take(Position(*position), names, *position >= verified_from);
     }
     handed.try_for_each(|block| recoverer.take_handed(block))?;
-    let mut recovered = recoverer.recovered;
-    let edge = &mut recovered.shared.edge;
-    if edge.position == Position(0) {
-        edge.position = Position::FRESH;
+    if let Some(kept) = directory.and_then(|directory| KeptEdge::read(&directory.path)) {
+        recoverer.go_on_after(kept);
     }
-    Ok(recovered)
+    if recoverer.recovered.shared.edge.position == Position(0) {
+        recoverer.reserve(Position::FRESH);
+    }
+    recoverer.mend();
+    Ok(recoverer.recovered)
 }
 
 /// The files in the directory at `path`. Only those named after positions are ours.
@@ -164,7 +177,9 @@ fn list(path: &Path) -> io::Result<Listing> {
                 listing.blocks.entry(position).or_default().index = true;
             }
             (Some(position), Some(codec)) => listing.blocks.entry(position).or_default().audio.push(codec),
-            _ if name.as_os_str() == LOCK_NAME => {}
+            _ if [LOCK_NAME, kept_edge::NAME, kept_edge::NEW_NAME]
+                .map(OsStr::new)
+                .contains(&name.as_os_str()) => {}
             _ => listing.others.push(name.display().to_string()),
         }
     }
@@ -205,6 +220,9 @@ impl<'a> Recoverer<'a> {
             Ok(audio) => audio,
             Err(error) if self.has_gone(&error) => return,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let mut scan = Scan::new(header, header_bytes as u64, self.last_end);
+                scan.believe(&index[header_bytes..], &NoAudio, false);
+                self.claim(&scan);
                 return self.drop_files(position, names, Fault::NoAudio);
             }
             Err(error) => return self.leave(position, names, Fault::System(error.to_string())),
@@ -212,7 +230,7 @@ impl<'a> Recoverer<'a> {
         let mut scan = Scan::new(header, header_bytes as u64, self.last_end);
         scan.believe(&index[header_bytes..], &audio, verify);
         if let Some(fault) = scan.fault.take() {
-            self.cut(&audio_path, &scan, fault, audio.bytes - scan.audio_bytes, index.len() as u64);
+            self.cut(audio_path, &scan, fault, audio.bytes - scan.audio_bytes, index.len() as u64);
         }
         // No more is mapped than is believed: nobody cuts that off.
         match map_audio(&audio, scan.audio_bytes) {
@@ -242,67 +260,100 @@ impl<'a> Recoverer<'a> {
     }
 
     /// Adds what was found of a block to the log.
-    fn enter(&mut self, scan: Scan, block: impl FnOnce(Header, usize) -> (Block, bool)) {
-        let Recovered { shared, last, report } = &mut self.recovered;
+    fn enter(&mut self, mut scan: Scan, block: impl FnOnce(Header, usize) -> (Block, bool)) {
         let header = scan.header;
-        for (offset, title) in scan.titles {
+        let Recovered { shared, report, .. } = &mut self.recovered;
+        for (offset, title) in mem::take(&mut scan.titles) {
             shared.titles.set(header.position.plus(offset), title);
         }
-        *last = scan.last.or(*last);
-        shared.last_segment = scan.last_segment.or(shared.last_segment);
         if !scan.chunks.is_empty() {
             report.blocks += 1;
             report.chunks += scan.chunks.len() as u64;
             report.bytes += scan.audio_bytes;
             let (block, named) = block(header, scan.audio_bytes as usize);
-            let slot = Slot::new(Arc::new(block), scan.chunks, named);
+            let slot = Slot::new(Arc::new(block), mem::take(&mut scan.chunks), named);
             self.last_end = Some(slot.end_time());
             shared.push_block(slot);
         }
-        // What an index told of was heard: its positions are not used again, even if the audio is lost.
+        self.claim(&scan);
+    }
+
+    /// What an index told of was heard: its positions and numbers are not used again, even if the audio is lost.
+    fn claim(&mut self, scan: &Scan) {
+        let Recovered { shared, last, .. } = &mut self.recovered;
+        let header = &scan.header;
+        let first = Step { format: header.format, samples: 0, starts_segment: false, discontinuity: false };
+        let unread = (scan.unread_bytes > 0).then_some((header.numbers, first));
+        *last = scan.last.or(unread).or(*last);
+        shared.last_segment = scan.last_segment.or(shared.last_segment);
         self.reserve(header.position.plus(scan.claimed_bytes));
         self.skip_numbers(scan.unread_bytes);
     }
 
-    /// Cuts the files of a block to what is believed, and deletes them if that is nothing.
-    fn cut(&mut self, audio_path: &Path, scan: &Scan, fault: Fault, audio_bytes: u64, index_len: u64) {
+    /// Goes on behind what was written down before an index was cut.
+    fn go_on_after(&mut self, kept: KeptEdge) {
+        self.reserve(kept.position);
+        let Recovered { shared, last, .. } = &mut self.recovered;
+        let Some((least, step)) = kept.last else { return };
+        let (numbers, _) = last.get_or_insert((least, step));
+        numbers.segment = numbers.segment.max(least.segment);
+        numbers.discontinuity_seq = numbers.discontinuity_seq.max(least.discontinuity_seq);
+        if let Some(mark) = &mut shared.last_segment {
+            mark.seq = numbers.segment;
+        }
+    }
+
+    /// Has the files of a block cut to what is believed, and deleted if that is nothing.
+    fn cut(&mut self, audio_path: PathBuf, scan: &Scan, fault: Fault, audio_bytes: u64, index_len: u64) {
         let position = scan.header.position;
         let index_bytes = index_len - scan.index_bytes;
         if !self.note(position, fault, Outcome::Cut { audio_bytes, index_bytes }) {
             return;
         }
         self.recovered.report.cut_bytes += audio_bytes;
-        if self.mode != Mode::Mend {
-            return;
-        }
         let index_path = self.directory().index_path(position);
-        let done = if scan.chunks.is_empty() {
-            fs::remove_file(&index_path).and_then(|()| fs::remove_file(audio_path))
+        let files = if scan.chunks.is_empty() {
+            [(index_path, None), (audio_path, None)]
         } else {
-            shorten(audio_path, scan.audio_bytes).and_then(|()| shorten(&index_path, scan.index_bytes))
+            [(audio_path, Some(scan.audio_bytes)), (index_path, Some(scan.index_bytes))]
         };
-        if let Err(error) = done {
-            let fault = Fault::System(format!("could not be cut: {error}"));
-            self.note(position, fault, Outcome::LeftAlone);
-        }
+        self.mends.extend(files.map(|(path, bytes)| Mend { position, path, bytes }));
     }
 
-    /// Deletes files that hold nothing that can be believed.
+    /// Has files deleted that hold nothing that can be believed.
     fn drop_files(&mut self, position: Position, names: &Names, fault: Fault) {
         if !self.note(position, fault, Outcome::Dropped) {
             return;
         }
-        let mends = self.mode == Mode::Mend;
-        if names.index && mends {
-            let _ = fs::remove_file(self.directory().index_path(position));
+        if names.index {
+            let path = self.directory().index_path(position);
+            self.mends.push(Mend { position, path, bytes: None });
         }
         for codec in &names.audio {
             let path = self.directory().audio_path(position, *codec);
             let bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
             self.recovered.report.cut_bytes += bytes;
             self.reserve(position.plus(bytes));
-            if mends {
-                let _ = fs::remove_file(path);
+            self.mends.push(Mend { position, path, bytes: None });
+        }
+    }
+
+    /// Cuts and deletes what is to be. First it is written down where positions and numbers go on: what is cut told of it.
+    fn mend(&mut self) {
+        let mends = mem::take(&mut self.mends);
+        if self.mode != Mode::Mend || mends.is_empty() {
+            return;
+        }
+        let kept = KeptEdge { position: self.recovered.shared.edge.position, last: self.recovered.last };
+        let written = kept.write(&self.directory().path).map_err(|error| error.to_string());
+        for Mend { position, path, bytes } in mends {
+            let done = written.clone().and_then(|()| {
+                let done = bytes.map_or_else(|| fs::remove_file(&path), |bytes| shorten(&path, bytes));
+                done.map_err(|error| error.to_string())
+            });
+            if let Err(error) = done {
+                let fault = Fault::System(format!("could not be cut: {error}"));
+                self.note(position, fault, Outcome::LeftAlone);
             }
         }
     }
@@ -376,6 +427,19 @@ impl Audio for AudioFile {
         let mut data = vec![0; len as usize];
         self.file.read_exact_at(&mut data, start).ok()?;
         Some(data.into())
+    }
+}
+
+/// The audio of a block that has lost it.
+struct NoAudio;
+
+impl Audio for NoAudio {
+    fn len(&self) -> u64 {
+        0
+    }
+
+    fn read(&self, _: u64, _: u32) -> Option<Bytes> {
+        None
     }
 }
 

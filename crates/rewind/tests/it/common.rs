@@ -121,12 +121,12 @@ pub fn flip(dir: &Path, position: Position, extension: &str, at: usize) {
     std::fs::write(path, bytes).unwrap();
 }
 
-/// Names of the files in a stream's directory, but for the lock.
+/// Names of the files in a stream's directory, but for the lock and the edge that is kept.
 pub fn files(dir: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(dir.join("test"))
         .unwrap()
         .map(|file| file.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name != "lock")
+        .filter(|name| name != "lock" && name != "edge.json")
         .collect();
     names.sort();
     names

@@ -374,27 +374,85 @@ proptest! {
     }
 }
 
+/// A log of two blocks, whose chunks each begin a segment, closed: where the second starts, the edge and the newest number.
+fn two_blocks(dir: &Path) -> (Position, Position, SegmentSeq) {
+    let (mut writer, log, _) = open(Some(dir));
+    for number in 0..16 {
+        let format = if number < 8 { AAC } else { MP3 };
+        writer.append(&audio::Chunk { format, starts_segment: true, ..chunk(number, 100) });
+    }
+    (chunks(&log)[8].position, log.edge().position, log.segments().unwrap().last)
+}
+
+/// Opens a harmed log of two blocks several times before it goes on: neither positions nor numbers are given again.
+fn check_goes_on(dir: &Path, edge: Position, newest: SegmentSeq, what: &str) {
+    for time in 0..3 {
+        let (_, log, recovery) = open(Some(dir));
+        assert_eq!(recovery.findings.is_empty(), time > 0, "{what}: {:?}", recovery.findings);
+        assert!(log.edge().position >= edge, "{what}, opened {time} times before");
+    }
+    let (mut writer, log, _) = open(Some(dir));
+    let position =
+        writer.append(&audio::Chunk { starts_segment: true, discontinuity: true, ..chunk(60, 100) }).position;
+    let next = log.segments().unwrap().last;
+    assert!(position >= edge && next > newest && next.0 < newest.0 + 20, "{what}: {next} after {newest}");
+}
+
 #[test]
 fn numbers_that_a_damaged_index_told_of_are_not_used_again() {
-    // Two blocks, whose chunks each begin a segment; the second index is damaged in its header and in every record.
+    // The second index is damaged in its header and in every record.
     let places = std::iter::once(20).chain((0..8).map(|nth| HEADER_BYTES + nth * RECORD_BYTES + 9));
     for at in places {
         let dir = tempfile::tempdir().unwrap();
+        let (block, edge, newest) = two_blocks(dir.path());
+        flip(dir.path(), block, "idx", at);
+        check_goes_on(dir.path(), edge, newest, &format!("damaged at {at}"));
+    }
+}
+
+#[test]
+fn numbers_of_audio_that_is_lost_are_not_used_again() {
+    for at in (0..800).step_by(100) {
+        let dir = tempfile::tempdir().unwrap();
+        let (block, edge, newest) = two_blocks(dir.path());
+        flip(dir.path(), block, "mp3", at);
+        check_goes_on(dir.path(), edge, newest, &format!("audio damaged at {at}"));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (block, edge, newest) = two_blocks(dir.path());
+    fs::remove_file(dir.path().join("test").join(format!("{:020}.mp3", block.0))).unwrap();
+    check_goes_on(dir.path(), edge, newest, "audio gone");
+}
+
+#[test]
+fn numbers_of_a_log_that_lost_all_are_not_used_again() {
+    for (extension, at) in [("mp3", 0), ("idx", HEADER_BYTES + 9)] {
+        let dir = tempfile::tempdir().unwrap();
         let (mut writer, log, _) = open(Some(dir.path()));
-        for number in 0..16 {
-            let format = if number < 8 { AAC } else { MP3 };
-            writer.append(&audio::Chunk { format, starts_segment: true, ..chunk(number, 100) });
+        // Far more segments than the clock has counted by then.
+        for number in 0..50 {
+            writer.append(&audio::Chunk { starts_segment: true, ..chunk(number, 100) });
         }
         let (edge, newest) = (log.edge().position, log.segments().unwrap().last);
-        let block = chunks(&log)[8].position;
         drop((writer, log));
-        flip(dir.path(), block, "idx", at);
+        flip(dir.path(), Position::FRESH, extension, at);
+        check_goes_on(dir.path(), edge, newest, extension);
+        assert_eq!(chunks(&open(Some(dir.path())).1).len(), 1);
+    }
+}
 
-        let (mut writer, log, _) = open(Some(dir.path()));
-        assert!(log.edge().position >= edge, "damaged at {at}");
-        let next = log.list_segments(SegmentSeq(0), 100).next;
-        assert!(next > newest && next.0 < newest.0 + 20, "damaged at {at}: {next} after {newest}");
-        writer.append(&audio::Chunk { starts_segment: true, discontinuity: true, ..chunk(60, 100) });
-        assert_eq!(log.segments().unwrap().last, next, "damaged at {at}");
+#[test]
+fn a_damaged_edge_file_is_no_obstacle() {
+    for text in
+        ["", "{", "{\"position\":-1,\"last\":null}", "{\"position\":18446744073709551615,\"last\":null}"]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let truth = small(dir.path());
+        fs::write(dir.path().join("test/edge.json"), text).unwrap();
+        let (mut writer, log, recovery) = open(Some(dir.path()));
+        assert_eq!((recovery.findings, recovery.others), (vec![], Vec::<String>::new()));
+        let position = writer.append(&chunk(100, 10)).position;
+        assert_eq!(position, truth[5].end(), "{text}");
+        assert_eq!(chunks(&log).len(), 7);
     }
 }
