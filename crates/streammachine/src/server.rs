@@ -82,7 +82,7 @@ pub async fn run(settings: Settings, reload: Arc<Reload>, stop: CancellationToke
     for source in paused {
         door.resume(source).await;
     }
-    ports.open(&app, &door, &heads)?;
+    ports.open(&app, &door, &heads);
     announce(&settings, &ports, &streams);
     task::spawn("reload", Arc::clone(&app.admin).reload_when_wanted());
     tracing::info!(listeners_max = app.audience.seats(), descriptors = limit, "ready");
@@ -214,7 +214,7 @@ fn open_ports(settings: &Settings, mut given: Vec<(Role, StdListener)>) -> anyho
         }
         None => {}
     }
-    Ok(Ports::new(sockets))
+    Ok(Ports::new(sockets)?)
 }
 
 fn make_door(admin: &Arc<Admin>, heads_max: usize, listeners_port: u16, gate: Arc<Gate>) -> Arc<Door> {

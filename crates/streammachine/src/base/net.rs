@@ -53,7 +53,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// A listening socket together with the bound on connections whose head is still being read.
 #[derive(Debug)]
 pub struct Acceptor {
-    listener: TcpListener,
+    listener: Arc<TcpListener>,
     heads: Arc<Semaphore>,
     complaint: Seldom,
 }
@@ -105,7 +105,7 @@ pub struct Accepted {
 
 impl Acceptor {
     /// Accepts from `listener`; `heads` is shared by all acceptors of the process.
-    pub fn new(listener: TcpListener, heads: Arc<Semaphore>) -> Self {
+    pub fn new(listener: Arc<TcpListener>, heads: Arc<Semaphore>) -> Self {
         Acceptor { listener, heads, complaint: Seldom::default() }
     }
 
@@ -179,7 +179,7 @@ mod tests {
     async fn both_families_are_served_and_ipv4_peers_are_named_so() {
         let listener = bind(None, 0).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let acceptor = Acceptor::new(listener, Arc::new(Semaphore::new(4)));
+        let acceptor = Acceptor::new(Arc::new(listener), Arc::new(Semaphore::new(4)));
         let client = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.unwrap();
         let accepted = acceptor.accept().await;
         assert_eq!(accepted.peer, client.local_addr().unwrap());

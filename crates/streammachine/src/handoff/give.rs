@@ -173,7 +173,7 @@ impl Giver {
             }
             Err(error) => {
                 channel.give_up();
-                self.take_back(&mut stopped).await?;
+                self.take_back(&mut stopped).await;
                 Err(error)
             }
         }
@@ -275,7 +275,7 @@ impl Giver {
     }
 
     /// Goes on with everything.
-    async fn take_back(&self, stopped: &mut Stopped) -> anyhow::Result<()> {
+    async fn take_back(&self, stopped: &mut Stopped) {
         self.app.delivery.admit(std::mem::take(&mut stopped.listeners));
         for stream in self.app.streams.all() {
             stream.go_on();
@@ -288,7 +288,7 @@ impl Giver {
         for source in sources {
             self.door.resume(source).await;
         }
-        self.ports.open(&self.app, &self.door, &self.heads)
+        self.ports.open(&self.app, &self.door, &self.heads);
     }
 
     /// Gives away what was being let in, until nothing is left or it takes too long.
@@ -308,9 +308,9 @@ impl Giver {
                         continue;
                     }
                 };
+                // The next one may go through.
                 if let Err(error) = sent {
                     tracing::warn!(%error, "a connection could not be handed over");
-                    return;
                 }
             }
         };

@@ -1,9 +1,9 @@
 //! The sockets that listen, and the tasks that accept from them: they stop for a handoff, and may go on.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -19,7 +19,7 @@ use crate::mount::door::Door;
 /// All listening sockets of the server.
 #[derive(Debug)]
 pub struct Ports {
-    sockets: Vec<(Role, StdListener)>,
+    sockets: Vec<(Role, Arc<TcpListener>)>,
     accepting: Mutex<Option<Accepting>>,
 }
 
@@ -32,12 +32,17 @@ struct Accepting {
 
 impl Ports {
     /// Sockets that listen; nothing is accepted yet.
-    pub fn new(sockets: Vec<(Role, StdListener)>) -> Self {
-        Ports { sockets, accepting: Mutex::default() }
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new(sockets: Vec<(Role, StdListener)>) -> io::Result<Self> {
+        let sockets =
+            sockets.into_iter().map(|(role, socket)| Ok((role, Arc::new(TcpListener::from_std(socket)?))));
+        Ok(Ports { sockets: sockets.collect::<io::Result<_>>()?, accepting: Mutex::default() })
     }
 
     /// All sockets.
-    pub fn sockets(&self) -> &[(Role, StdListener)] {
+    pub fn sockets(&self) -> &[(Role, Arc<TcpListener>)] {
         &self.sockets
     }
 
@@ -47,17 +52,14 @@ impl Ports {
         socket.local_addr().ok()
     }
 
-    /// Starts to accept; `heads` bounds the connections whose heads are read at once.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn open(&self, app: &Arc<App>, door: &Arc<Door>, heads: &Arc<Semaphore>) -> anyhow::Result<()> {
+    /// Starts to accept; `heads` bounds the connections whose heads are read at once. It cannot fail: there may be no other
+    /// process to go on.
+    pub fn open(&self, app: &Arc<App>, door: &Arc<Door>, heads: &Arc<Semaphore>) {
         let stop = CancellationToken::new();
         let mut tasks = Vec::new();
         let api = self.address(Role::Api).is_none();
         for (role, socket) in &self.sockets {
-            let socket = socket.try_clone().and_then(TcpListener::from_std).context("cannot listen")?;
-            let (acceptor, stop) = (Acceptor::new(socket, Arc::clone(heads)), stop.clone());
+            let (acceptor, stop) = (Acceptor::new(Arc::clone(socket), Arc::clone(heads)), stop.clone());
             let (app, door) = (Arc::clone(app), Arc::clone(door));
             tasks.push(match role {
                 Role::Listeners => {
@@ -69,7 +71,6 @@ impl Ports {
             });
         }
         *self.accepting.lock() = Some(Accepting { stop, tasks });
-        Ok(())
     }
 
     /// Accepts nothing any more; who knocks waits in the kernel.

@@ -113,8 +113,15 @@ impl Host {
     pub fn take_strays(self, mut channel: Channel) {
         let runtime = Handle::current();
         let take = move || {
-            // It ends when the old process does.
-            while let Ok((part, files)) = channel.receive::<Part>() {
+            loop {
+                let (part, files) = match channel.receive::<Part>() {
+                    Ok(received) => received,
+                    // It ends when the old process does.
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return,
+                    Err(error) => {
+                        return tracing::warn!(%error, "connections that the old process still has are lost");
+                    }
+                };
                 let Some(socket) = files.into_iter().next() else { continue };
                 if let Err(error) = runtime.block_on(self.take_stray(part, socket)) {
                     tracing::warn!(%error, "a connection of the old process was lost");

@@ -254,10 +254,15 @@ impl Door {
         let reading = Reading::begin(&self.reading);
         let Guest { mount, source, asked, place, body } = guest;
         let limits = limits_of(&mount);
-        let reader = Reader::new(socket, Content { body, titles: None, first }, limits, self.clock);
+        let mut reader = Reader::new(socket, Content { body, titles: None, first }, limits, self.clock);
         let key = mount.key().to_owned();
         if self.pauser.pause().is_asked() {
-            return self.give(PausedSource { mount: key, source, reader, is_known: false });
+            let source = Arc::clone(&source);
+            let paused = PausedSource { mount: key.clone(), source, reader, is_known: false };
+            match self.give(paused) {
+                Some(paused) => reader = paused.reader,
+                None => return,
+            }
         }
         let Some(output) = mount.add(Arc::clone(&source)).await else { return };
         mount.history().connected(asked, Arc::clone(&source), self.clock.now().wall);
@@ -269,20 +274,26 @@ impl Door {
     async fn read_on(
         &self,
         key: String,
-        reader: Reader<TcpStream>,
+        mut reader: Reader<TcpStream>,
         output: Output,
         place: Option<SemaphorePermit<'_>>,
         reading: Reading<'_>,
     ) {
         let ends_itself = reader.ends_itself();
         let source = Arc::clone(&output.source);
-        let (end, socket) = match reader.run(self.clock, &output, self.pauser.pause()).await {
-            Ran::Ended(end, socket) => {
-                output.ended(end.clone()).await;
-                (end, socket)
-            }
-            Ran::Paused(reader) => {
-                return self.give(PausedSource { mount: key, source, reader: *reader, is_known: true });
+        let (end, socket) = loop {
+            match reader.run(self.clock, &output, self.pauser.pause()).await {
+                Ran::Ended(end, socket) => {
+                    output.ended(end.clone()).await;
+                    break (end, socket);
+                }
+                Ran::Paused(paused) => {
+                    let (mount, source) = (key.clone(), Arc::clone(&source));
+                    match self.give(PausedSource { mount, source, reader: *paused, is_known: true }) {
+                        Some(paused) => reader = paused.reader,
+                        None => return,
+                    }
+                }
             }
         };
         if let Some(mount) = self.mounts.find(&key) {
@@ -312,10 +323,15 @@ impl Door {
         *self.paused.lock() = None;
     }
 
-    fn give(&self, source: PausedSource) {
-        if let Some(paused) = &*self.paused.lock() {
-            // Whoever asked may be gone; then the process ends.
-            let _ = paused.send(source);
+    /// Gives a paused source to whoever asked for it; it comes back if the pause was taken back by then.
+    fn give(&self, source: PausedSource) -> Option<PausedSource> {
+        match &*self.paused.lock() {
+            Some(paused) => {
+                // Whoever asked may be gone; then the process ends.
+                let _ = paused.send(source);
+                None
+            }
+            None => Some(source),
         }
     }
 

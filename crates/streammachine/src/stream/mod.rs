@@ -136,6 +136,7 @@ impl Stream {
 
     /// Goes on after [`Stream::hand`], which nobody has made use of.
     pub fn go_on(&self) {
+        self.programs.go_on();
         // A stream whose thread has ended does not go on.
         let _ = self.inbox.try_send(Input::GoOn);
     }

@@ -11,6 +11,7 @@ mod timeline;
 mod titles;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -84,9 +85,22 @@ struct State {
 #[derive(Debug)]
 struct Keeper {
     path: PathBuf,
-    /// Revision of what was written last; locked while it is written.
-    written: Mutex<u64>,
+    /// Revision of what was written last, if any was; locked while it is written.
+    written: Mutex<Option<u64>>,
+    /// Set while another process may write it.
+    rests: AtomicBool,
     complaint: Seldom,
+}
+
+impl Keeper {
+    fn new(dir: &Path, written: Option<u64>, rests: bool) -> Self {
+        Keeper {
+            path: file::path(dir),
+            written: Mutex::new(written),
+            rests: AtomicBool::new(rests),
+            complaint: Seldom::default(),
+        }
+    }
 }
 
 /// The programmes as they are at one moment, oldest first.
@@ -170,10 +184,11 @@ impl Programs {
         now: Time,
     ) -> Arc<Self> {
         let kept = dir.map_or_else(|| Ok(Timeline::default()), |dir| file::read(&file::path(dir)));
-        Self::with(kept, config, zone, log, dir, now)
+        let file = dir.map(|dir| Keeper::new(dir, Some(0), false));
+        Self::with(kept, config, zone, log, file, now)
     }
 
-    /// The same of what another process told by [`Programs::hand`].
+    /// The same of what another process told by [`Programs::hand`]; nothing is written before [`Programs::go_on`].
     pub(super) fn resume(
         handed: &str,
         config: &StreamConfig,
@@ -182,7 +197,9 @@ impl Programs {
         dir: Option<&Path>,
         now: Time,
     ) -> Arc<Self> {
-        Self::with(file::decode(handed), config, zone, log, dir, now)
+        // Whether the other process could write down what it told is not known.
+        let file = dir.map(|dir| Keeper::new(dir, None, true));
+        Self::with(file::decode(handed), config, zone, log, file, now)
     }
 
     fn with(
@@ -190,10 +207,9 @@ impl Programs {
         config: &StreamConfig,
         zone: &TimeZone,
         log: Arc<Log>,
-        dir: Option<&Path>,
+        file: Option<Keeper>,
         now: Time,
     ) -> Arc<Self> {
-        let path = dir.map(file::path);
         let mut timeline = kept.unwrap_or_else(|reason| {
             tracing::warn!(stream = config.key, reason, "the programmes that were kept cannot be read");
             Timeline::default()
@@ -208,13 +224,24 @@ impl Programs {
         timeline.scheduled_until = Some(now);
         let state =
             State { rules, timeline, next_start: now, titles: Titles::default(), listed: Arc::default() };
-        let file = path.map(|path| Keeper { path, written: Mutex::new(0), complaint: Seldom::default() });
         Arc::new(Programs { log, zone: zone.clone(), state: Mutex::new(state), file })
     }
 
-    /// The programmes for another process.
+    /// The programmes for another process, which may write them down from here on.
     pub(super) fn hand(&self) -> String {
+        self.rest(true);
         file::encode(&self.state.lock().timeline)
+    }
+
+    /// The other process does not write them down any more.
+    pub(super) fn go_on(&self) {
+        self.rest(false);
+    }
+
+    fn rest(&self, rests: bool) {
+        if let Some(file) = &self.file {
+            file.rests.store(rests, Ordering::Relaxed);
+        }
     }
 
     /// Looks after them until nobody else holds them.
@@ -339,13 +366,13 @@ impl Programs {
         let mut written = file.written.lock();
         let timeline = {
             let state = self.state.lock();
-            if state.timeline.revision == *written {
+            if file.rests.load(Ordering::Relaxed) || Some(state.timeline.revision) == *written {
                 return;
             }
             state.timeline.clone()
         };
         match file::write(&file.path, &timeline) {
-            Ok(()) => *written = timeline.revision,
+            Ok(()) => *written = Some(timeline.revision),
             Err(error) if file.complaint.ready() => {
                 let path = file.path.display();
                 tracing::error!(%path, %error, "programmes cannot be written down: a restart would lose them");

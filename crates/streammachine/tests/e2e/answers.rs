@@ -90,9 +90,12 @@ fn head_tells_the_same_without_audio_and_is_no_listener() {
     for (target, head) in heads {
         assert_eq!(head, known(&listen(&host, target)), "{target}");
     }
-    let request = Request { headers: &[("Connection", "close")], ..Request::new("HEAD", "/nothing") };
-    let mut missing = ListenerClient::send(host.listeners(), &request);
-    assert_eq!((missing.status, missing.body.read_to_end(1)), (404, Vec::new()));
+    for (target, status) in [("/nothing", 404), ("/test?start=nonsense", 400)] {
+        let request = Request { headers: &[("Connection", "close")], ..Request::new("HEAD", target) };
+        let mut refused = ListenerClient::send(host.listeners(), &request);
+        assert_eq!((refused.status, refused.body.read_to_end(1)), (status, Vec::new()), "{target}");
+        assert_ne!(refused.header("Content-Length"), Some("0"), "{target}: it says how long it would be");
+    }
 }
 
 #[test]

@@ -19,15 +19,13 @@ use testkit::source::SourceOptions;
 use testkit::wait::{DEADLINE, eventually};
 
 use crate::harness::{
-    Host, PASSWORD, buffer_seconds, connect, count, frames, hear, listen, listen_with, merge, on_air,
+    HASH, Host, PASSWORD, buffer_seconds, connect, count, frames, hear, listen, listen_with, merge, on_air,
     over_kept_connection, page, play, set_title, source, status, test_stream, wait_for_buffer,
     wait_for_sources,
 };
 
 /// The user that programs run as which refuse root: Debian's `nobody`.
 const NOBODY: u32 = 65_534;
-/// The password `secret`.
-const HASH: &str = "sha1$salt1234$1$f93bf1a2bb10e1fce2710f9ed957346cfb31b8f0";
 const ADMIN: (&str, &str) = ("Authorization", "Basic YWRtaW46c2VjcmV0");
 const WRONG: (&str, &str) = ("Authorization", "Basic YWRtaW46d3Jvbmc=");
 const CLOSE: (&str, &str) = ("Connection", "close");

@@ -20,8 +20,8 @@ use testkit::source::{PacedSource, Protocol, SourceOptions};
 use testkit::wait::{DEADLINE, eventually};
 
 use crate::harness::{
-    BINARY, Host, PASSWORD, connect, count, frames, line, listen, listen_with, merge, pump_all, set_title,
-    source, status, wait_for_buffer,
+    BINARY, Host, PASSWORD, connect, count, frames, line, listen, listen_with, merge, page, pump_all,
+    set_title, source, status, wait_for_buffer, wait_for_sources,
 };
 use crate::programs::{TITLE, aac_frames};
 
@@ -199,7 +199,7 @@ fn crosses(relay: &Relay) {
     // The buffer has no gap, and playlists know no discontinuity but the first.
     let report = frames().scan(&pump_all(&host));
     assert!(report.is_continuous() && report.first == Some(0), "{report:?}");
-    let playlist = crate::harness::page(&host, "/test.m3u8").1;
+    let playlist = page(&host, "/test.m3u8").1;
     assert_eq!(playlist.matches("#EXT-X-DISCONTINUITY\n").count(), 1, "{playlist}");
     for source in sources {
         source.stop().expect("no source was cut");
@@ -300,6 +300,49 @@ fn an_old_process_that_dies_leaves_what_it_gave_to_the_new_one() {
         let mut again = source_again(&new);
         again.send(&frames().bytes(10_000..10_100)).expect("the server takes audio");
     }
+}
+
+#[test]
+fn sources_that_have_given_no_audio_yet_keep_their_place() {
+    let relay = Relay::new(json!({}));
+    let host = relay.start();
+    let mut silent = source(&host);
+    wait_for_sources(&host, "test", 1);
+    let mut playing = source_again(&host);
+    playing.send(&frames().bytes(0..count(5))).unwrap();
+    wait_for_buffer(&host, "test", 4.0);
+    let ids =
+        |host: &Host| line(host, "test").iter().map(|source| source["uuid"].clone()).collect::<Vec<_>>();
+    let before = ids(&host);
+    assert_eq!(before.len(), 2);
+    let host = relay.hand_over(host);
+    assert_eq!(ids(&host), before);
+    // The one that came first takes the air when it has something to play, as it would have without the handoff.
+    silent.send(&frames().bytes(0..count(5))).unwrap();
+    eventually(DEADLINE, || (identity(&host, "test")[0] == before[1]).then_some(()));
+    wait_for_buffer(&host, "test", 8.0);
+    playing.close();
+}
+
+#[test]
+fn what_the_new_process_closes_is_closed_at_once() {
+    let relay = Relay::new(json!({}));
+    let mut old = relay.start();
+    let mut source = source(&old);
+    source.send(&frames().bytes(0..count(5))).unwrap();
+    wait_for_buffer(&old, "test", 4.0);
+    let mut listener = listen(&old, "/test");
+    listener.body.read_exact(4_000);
+    // A request that is half there keeps the old process for seconds.
+    let mut half = Connection::open(old.listeners());
+    half.send(b"GET /heal").unwrap();
+    let new = relay.start();
+    assert_eq!(page(&new, "/admin/killsource?mount=/test").0, 200);
+    assert!(source.is_closed_within(DEADLINE));
+    assert!(old.process().is_running(), "it still has a request to read");
+    half.send(b"thz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    assert!(half.read_head().expect("an answer has a head").starts_with("HTTP/1.1 200"));
+    assert!(old.process().wait(DEADLINE).success());
 }
 
 fn source_again(host: &Host) -> testkit::source::SourceClient {

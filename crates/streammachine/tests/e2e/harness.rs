@@ -20,6 +20,8 @@ use testkit::wait::{DEADLINE, eventually};
 pub const BINARY: &str = env!("CARGO_BIN_EXE_streammachine");
 /// Password of every mount.
 pub const PASSWORD: &str = "testing";
+/// The password `secret` of a user.
+pub const HASH: &str = "sha1$salt1234$1$f93bf1a2bb10e1fce2710f9ed957346cfb31b8f0";
 /// Samples of a frame at 44.1 kHz, in µs, rounded up.
 pub const FRAME_US: i64 = 26_123;
 

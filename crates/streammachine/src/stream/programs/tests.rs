@@ -166,3 +166,26 @@ async fn they_are_kept_over_a_restart_with_what_is_still_on() {
     assert_eq!(names(&open(&config, Some(dir.path()), at("08:40:00")), at("08:40:00")), ["Morning"]);
     assert!(dir.path().join("programs.json.damaged").exists());
 }
+
+#[tokio::test]
+async fn over_a_handoff_one_process_at_a_time_writes_them_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(json!({}));
+    let now = at("12:00:00");
+    let read = || std::fs::read_to_string(file::path(dir.path())).unwrap_or_default();
+    let old = open(&config, Some(dir.path()), now);
+    old.add(now, named("One", now, None)).unwrap();
+    let told = old.hand();
+    old.save().await;
+    assert_eq!(read(), "", "the other process may write");
+    let new = Programs::resume(&told, &config, &TimeZone::UTC, Arc::clone(&old.log), Some(dir.path()), now);
+    new.save().await;
+    assert_eq!(read(), "", "it does not serve yet");
+    new.go_on();
+    new.save().await;
+    assert!(read().contains("\"One\""), "what the old process had not written: {}", read());
+    old.go_on();
+    old.add(at("12:00:01"), named("Two", at("12:00:01"), None)).unwrap();
+    old.save().await;
+    assert!(read().contains("\"Two\""));
+}

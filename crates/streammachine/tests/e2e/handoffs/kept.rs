@@ -13,7 +13,9 @@ use testkit::source::SourceOptions;
 use testkit::wait::DEADLINE;
 
 use super::{Relay, sources};
-use crate::harness::{PASSWORD, connect, count, frames, over_kept_connection, play, status, wait_for_buffer};
+use crate::harness::{
+    HASH, Host, PASSWORD, connect, count, frames, over_kept_connection, play, status, wait_for_buffer,
+};
 use crate::hls_parts::fragment;
 use crate::playlists::media;
 use crate::programs::aac_frames;
@@ -202,4 +204,25 @@ fn a_kept_connection_does_not_get_the_api_of_another_port() {
         assert_eq!(user.get("/test").0, 404);
         host = relay.hand_over(host);
     }
+}
+
+#[test]
+fn wrong_guesses_at_a_password_hold_up_no_handoff() {
+    let users = json!({"users": {"admin": HASH}, "admin": {"require_auth": true}});
+    let relay = Relay::new(users);
+    let mut host = relay.start();
+    let request =
+        "GET /admin/stats HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic YWRtaW46d3Jvbmc=\r\n\r\n";
+    // The more there were, the later they are answered: the last ones after seconds.
+    let guessing = |host: &Host| {
+        let mut guess = Kept::open(host.listeners());
+        guess.send(request);
+        guess
+    };
+    let mut guesses: Vec<Kept> = (0..11).map(|_| guessing(&host)).collect();
+    guesses.iter_mut().for_each(|guess| assert_eq!(guess.read().0, 401));
+    let mut late: Vec<Kept> = (0..7).map(|_| guessing(&host)).collect();
+    host = relay.hand_over(host);
+    late.iter_mut().for_each(|guess| assert_eq!(guess.read().0, 401));
+    drop(host);
 }
