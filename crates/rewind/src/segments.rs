@@ -9,9 +9,11 @@ use crate::SegmentSeq;
 
 /// Ticks of MPEG time stamps per second.
 const PTS_HZ: u128 = 90_000;
-/// A log without a past counts its discontinuities from the minutes since the Unix epoch, so that a restart that has
-/// lost everything still counts upwards.
-const DISCONTINUITY_US: i64 = 60_000_000;
+/// A log without a past counts its discontinuities from the hours since this instant, 2020-01-01, so that a restart that
+/// has lost everything does not count back by much. No finer, and no earlier: hls.js counts up to the number at each reload
+/// of a playlist, and minutes since 1970 took it a second.
+const DISCONTINUITIES_FROM_US: i64 = 1_577_836_800_000_000;
+const DISCONTINUITY_US: i64 = 3_600_000_000;
 
 /// Where a segment starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +66,8 @@ impl Numbers {
         let since_epoch_us = u64::try_from(time.0).unwrap_or(0);
         Numbers {
             segment: SegmentSeq(since_epoch_us / segment_us.max(1)),
-            discontinuity_seq: u64::try_from(now.0 / DISCONTINUITY_US).unwrap_or(0),
+            discontinuity_seq: u64::try_from((now.0 - DISCONTINUITIES_FROM_US) / DISCONTINUITY_US)
+                .unwrap_or(0),
             pts_base: (u128::from(since_epoch_us) * PTS_HZ / 1_000_000) as u64,
             samples_before: 0,
         }
@@ -123,9 +126,15 @@ mod tests {
 
     #[test]
     fn a_log_without_a_past_counts_from_the_clock() {
-        let numbers = Numbers::first(Time(99_999_999), 10_000_000, Time(119_999_999));
+        let now = Time(DISCONTINUITIES_FROM_US + 2 * DISCONTINUITY_US - 1);
+        let numbers = Numbers::first(Time(99_999_999), 10_000_000, now);
         assert_eq!((numbers.segment, numbers.discontinuity_seq), (SegmentSeq(9), 1));
         assert_eq!(numbers.pts(44_100), 99_999_999 * 9 / 100);
+        let far = Numbers::first(Time(0), 1, Time(now.0 + 100 * 8_766 * DISCONTINUITY_US));
+        assert!(
+            far.discontinuity_seq < 1_000_000,
+            "a player can count so far in no time, in a hundred years too"
+        );
         let before_1970 = Numbers::first(Time(-1), 10_000_000, Time(-1));
         assert_eq!((before_1970.segment, before_1970.discontinuity_seq), (SegmentSeq(0), 0));
         assert_eq!(before_1970.pts(44_100), 0);
