@@ -15,9 +15,19 @@ const SECONDS: u64 = 60;
 
 /// The address of the span of these frames, between the middles of those before, on a server that holds the past.
 fn address(host: &Host, numbers: &Range<u32>) -> String {
+    let [start, end] = [numbers.start, numbers.end].map(|number| middle_before_ms(host, number));
+    format!("/test?start={start}&end={end}")
+}
+
+/// Middle of the frame before `number`, by the date of one a second before: dates follow the clock, which a busy machine lets
+/// drift from the count of frames.
+fn middle_before_ms(host: &Host, number: u32) -> i64 {
     let origin_us = content_start_us(&listen(host, "/test?pump=1000"));
-    let middle_ms = |number: u32| (frame_start_us(origin_us, number) - 13_000) / 1000;
-    format!("/test?start={}&end={}", middle_ms(numbers.start), middle_ms(numbers.end))
+    let near_ms = frame_start_us(origin_us, number) / 1000 - 1000;
+    let mut near = listen(host, &format!("/test?start={near_ms}&end={}", near_ms + 500));
+    let near_us = content_start_us(&near);
+    let first = frames().scan(&near.read_body()).first.expect("there are frames");
+    (frame_start_us(near_us, number - first) - 13_000) / 1000
 }
 
 /// The same audio, as if it had been on air a day earlier.
