@@ -92,6 +92,8 @@ pub(super) async fn serve_http(
         .timer(TokioTimer::new())
         .header_read_timeout(KEEP_ALIVE)
         .keep_alive(keep_alive)
+        // Who has asked for all it wants may close its half, and gets it.
+        .half_close(true)
         .max_buf_size(BUFFER_BYTES)
         .serve_connection(io, service);
     tokio::pin!(leave);

@@ -4,8 +4,10 @@
 
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::json;
 use testkit::audio::AdtsFrames;
+use testkit::connection::Connection;
 use testkit::listener::{ListenerClient, Request};
 use testkit::source::SourceOptions;
 use testkit::wait::{DEADLINE, eventually};
@@ -114,6 +116,27 @@ fn a_half_closed_listener_goes_on() {
     let mut listener = listen(&host, "/test");
     listener.body.half_close();
     hear(&mut listener.body, bytes(3));
+}
+
+#[test]
+fn a_kept_connection_that_is_half_closed_ends_in_audio_too() {
+    let mut host = Host::with_stream(json!({"burst": 1}));
+    let _source = on_air(&host, 2);
+    let mut connection = Connection::open(host.listeners());
+    let ask = |connection: &mut Connection, target: &str| {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        connection.send(request.as_bytes()).expect("a kept connection takes a request");
+    };
+    ask(&mut connection, "/healthz");
+    assert!(connection.read_head().expect("an answer has a head").starts_with("HTTP/1.1 200 OK\r\n"));
+    assert_eq!(connection.read_exact(3), b"ok\n");
+    // The server reads the request and the end of what it is sent at once.
+    host.signal(Signal::STOP);
+    ask(&mut connection, "/test");
+    connection.half_close();
+    host.signal(Signal::CONT);
+    assert!(connection.read_head().expect("an answer has a head").starts_with("HTTP/1.1 200 OK\r\n"));
+    hear(&mut connection, bytes(3));
 }
 
 #[test]
