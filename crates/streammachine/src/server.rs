@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 use tokio::task::block_in_place;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +22,7 @@ use crate::base::net::{Role, bind};
 use crate::base::{service, task};
 use crate::config::{self, Settings};
 use crate::directory::Directories;
+use crate::handoff::faults;
 use crate::handoff::give::{Giver, Socket};
 use crate::handoff::ports::Ports;
 use crate::handoff::take::{Given, Taker};
@@ -75,7 +77,9 @@ pub async fn run(settings: Settings, reload: Arc<Reload>, stop: CancellationToke
         Some(taker) if given.is_whole => block_in_place(|| taker.commit())?,
         _ => None,
     };
-    // Nothing that fails from here on may end this process: there is no other.
+    // Nothing that fails from here on may end this process: there is no other. The next one asks this one, from before
+    // anybody is told that it is ready.
+    let handoff_socket = handoff_socket.map(Socket::listen);
     streams.all().iter().for_each(|stream| stream.go_on());
     mounts.go_on().await;
     app.delivery.admit(listeners);
@@ -84,6 +88,7 @@ pub async fn run(settings: Settings, reload: Arc<Reload>, stop: CancellationToke
     }
     ports.open(&app, &door, &heads);
     announce(&settings, &ports, &streams);
+    faults::at("announced");
     task::spawn("reload", Arc::clone(&app.admin).reload_when_wanted());
     tracing::info!(listeners_max = app.audience.seats(), descriptors = limit, "ready");
     if let Some(channel) = channel {
@@ -92,21 +97,8 @@ pub async fn run(settings: Settings, reload: Arc<Reload>, stop: CancellationToke
     let directories = Directories::start(&streams, app.audience.seats(), clock);
     let given_away = CancellationToken::new();
     if let Some(socket) = handoff_socket {
-        let giver = Giver {
-            ports: Arc::clone(&ports),
-            heads,
-            app,
-            door,
-            mounts: Arc::clone(&mounts),
-            given_away: given_away.clone(),
-        };
-        match socket.listen() {
-            Ok(socket) => drop(task::spawn("handoff", giver.run(socket, stop.clone()))),
-            Err(error) => tracing::error!(
-                reason = format!("{error:#}"),
-                "no other process will be able to take over from this one"
-            ),
-        }
+        let (ports, mounts, given_away) = (Arc::clone(&ports), Arc::clone(&mounts), given_away.clone());
+        offer(Giver { ports, heads, app, door, mounts, given_away }, socket, stop.clone());
     }
     service::ready("serving");
     tokio::select! {
@@ -116,6 +108,17 @@ pub async fn run(settings: Settings, reload: Arc<Reload>, stop: CancellationToke
     ports.close().await;
     tokio::join!(finish(&mounts, &streams), directories.finish());
     Ok(())
+}
+
+/// Lets the next process take over from this one.
+fn offer(giver: Giver, socket: anyhow::Result<UnixListener>, stop: CancellationToken) {
+    match socket {
+        Ok(socket) => drop(task::spawn("handoff", giver.run(socket, stop))),
+        Err(error) => tracing::error!(
+            reason = format!("{error:#}"),
+            "no other process will be able to take over from this one"
+        ),
+    }
 }
 
 /// Everything that serves listeners and sources, not yet serving.

@@ -3,7 +3,7 @@
 //! The new one is ready before the old one stops; the old one can take everything back until the new one serves.
 
 pub mod channel;
-mod faults;
+pub mod faults;
 pub mod give;
 pub mod message;
 pub mod ports;

@@ -80,7 +80,12 @@ impl Relay {
 
     /// A new process that stops as it is about to take over, for longer than this takes, and goes on when told to.
     fn take_over_slowly(&self) -> Process {
-        let new = self.try_take_over(Some("stop@ready"));
+        self.stopped_at("ready")
+    }
+
+    /// A new process that has stopped at `step`.
+    fn stopped_at(&self, step: &str) -> Process {
+        let new = self.try_take_over(Some(&format!("stop@{step}")));
         eventually(DEADLINE, || {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", new.pid())).ok()?;
             stat.rsplit(')').next()?.trim_start().starts_with('T').then_some(())
@@ -322,6 +327,20 @@ fn sources_that_have_given_no_audio_yet_keep_their_place() {
     eventually(DEADLINE, || (identity(&host, "test")[0] == before[1]).then_some(()));
     wait_for_buffer(&host, "test", 8.0);
     playing.close();
+}
+
+#[test]
+fn a_process_that_says_it_is_ready_can_be_taken_over_from() {
+    let relay = Relay::new(json!({}));
+    let mut old = relay.start();
+    // It does nothing behind the word: the next one finds it all the same.
+    let mut host = relay.start_with("stop@announced");
+    let mut next = relay.stopped_at("hello");
+    host.signal(Signal::CONT);
+    next.signal(Signal::CONT);
+    assert!(old.process().wait(DEADLINE).success());
+    assert!(host.process().wait(DEADLINE).success(), "{}", host.logs());
+    assert!(next.is_running(), "{}", next.output());
 }
 
 #[test]
