@@ -95,6 +95,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     );
     print_table(&control, &measured);
     print_goals(&control, &measured);
+    ensure!(measured.is_whole(), "listeners were dropped, lost bytes or heard frames twice");
     Ok(())
 }
 
@@ -182,9 +183,6 @@ fn print_table(control: &Round, measured: &Round) {
 }
 
 fn print_goals(control: &Round, measured: &Round) {
-    let is_whole = |it: &Outcome| {
-        it.dropped == 0 && it.lost_bytes == 0 && it.repeated_frames == 0 && it.live == it.listeners
-    };
     let is_met = |met: bool| if met { "met" } else { "NOT MET" };
     let longest = percentile(&measured.handoffs_ms, 100.0).unwrap_or_default();
     println!(
@@ -193,9 +191,18 @@ fn print_goals(control: &Round, measured: &Round) {
         median(&measured.handoffs_ms).unwrap_or_default(),
         GOAL.as_millis(),
         is_met(longest < GOAL.as_secs_f64() * 1e3),
-        is_met(measured.outcomes.iter().all(is_whole)),
-        is_met(control.outcomes.iter().all(is_whole)),
+        is_met(measured.is_whole()),
+        is_met(control.is_whole()),
     );
+}
+
+impl Round {
+    /// Whether every listener stayed, and heard everything once.
+    fn is_whole(&self) -> bool {
+        self.outcomes.iter().all(|it| {
+            it.dropped == 0 && it.lost_bytes == 0 && it.repeated_frames == 0 && it.live == it.listeners
+        })
+    }
 }
 
 impl Place<'_> {
