@@ -253,10 +253,9 @@ pub fn hear(connection: &mut Connection, bytes: usize) -> Report {
     report
 }
 
-/// Has a small request answered, then sends `second` over the same connection, which the HTTP server has. The head of
-/// the second answer, and the connection behind it.
+/// A connection over which a small request was answered: the HTTP server has it.
 #[track_caller]
-pub fn over_kept_connection(address: SocketAddr, second: &str) -> (String, Connection) {
+pub fn kept_connection(address: SocketAddr) -> Connection {
     let mut connection = Connection::open(address);
     connection
         .send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -264,6 +263,13 @@ pub fn over_kept_connection(address: SocketAddr, second: &str) -> (String, Conne
     let head = connection.read_head().expect("an answer has a head");
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     assert_eq!(connection.read_exact(3), b"ok\n");
+    connection
+}
+
+/// Sends `second` over a kept connection: the head of its answer, and the connection behind it.
+#[track_caller]
+pub fn over_kept_connection(address: SocketAddr, second: &str) -> (String, Connection) {
+    let mut connection = kept_connection(address);
     connection.send(second.as_bytes()).expect("a kept connection takes a request");
     (connection.read_head().expect("an answer has a head"), connection)
 }

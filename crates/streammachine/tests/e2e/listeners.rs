@@ -7,14 +7,14 @@ use std::time::Duration;
 use rustix::process::Signal;
 use serde_json::json;
 use testkit::audio::AdtsFrames;
-use testkit::connection::Connection;
 use testkit::listener::{ListenerClient, Request};
 use testkit::source::SourceOptions;
 use testkit::wait::{DEADLINE, eventually};
 
 use crate::harness::{
-    FRAME_US, Host, PASSWORD, connect, content_start_us, count, frame_start_us, frames, hear, listen,
-    listen_with, on_air, over_kept_connection, page, play, pump_all, source, status, wait_for_sources,
+    FRAME_US, Host, PASSWORD, connect, content_start_us, count, frame_start_us, frames, hear,
+    kept_connection, listen, listen_with, on_air, over_kept_connection, page, play, pump_all, source, status,
+    wait_for_sources,
 };
 
 /// Bytes of `seconds` of audio, about.
@@ -122,17 +122,11 @@ fn a_half_closed_listener_goes_on() {
 fn a_kept_connection_that_is_half_closed_ends_in_audio_too() {
     let mut host = Host::with_stream(json!({"burst": 1}));
     let _source = on_air(&host, 2);
-    let mut connection = Connection::open(host.listeners());
-    let ask = |connection: &mut Connection, target: &str| {
-        let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        connection.send(request.as_bytes()).expect("a kept connection takes a request");
-    };
-    ask(&mut connection, "/healthz");
-    assert!(connection.read_head().expect("an answer has a head").starts_with("HTTP/1.1 200 OK\r\n"));
-    assert_eq!(connection.read_exact(3), b"ok\n");
+    let mut connection = kept_connection(host.listeners());
     // The server reads the request and the end of what it is sent at once.
     host.signal(Signal::STOP);
-    ask(&mut connection, "/test");
+    let request = b"GET /test HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    connection.send(request).expect("a kept connection takes a request");
     connection.half_close();
     host.signal(Signal::CONT);
     assert!(connection.read_head().expect("an answer has a head").starts_with("HTTP/1.1 200 OK\r\n"));

@@ -14,7 +14,8 @@ use testkit::wait::DEADLINE;
 
 use super::{Relay, sources};
 use crate::harness::{
-    HASH, Host, PASSWORD, connect, count, frames, over_kept_connection, play, status, wait_for_buffer,
+    HASH, Host, PASSWORD, connect, count, frames, kept_connection, over_kept_connection, play, status,
+    wait_for_buffer,
 };
 use crate::hls_parts::fragment;
 use crate::playlists::media;
@@ -26,9 +27,7 @@ struct Kept(Connection);
 impl Kept {
     #[track_caller]
     fn open(address: SocketAddr) -> Self {
-        let mut kept = Kept(Connection::open(address));
-        assert_eq!(kept.get("/healthz"), (200, b"ok\n".to_vec()));
-        kept
+        Kept(kept_connection(address))
     }
 
     fn send(&mut self, text: &str) {
