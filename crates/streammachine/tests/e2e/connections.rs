@@ -283,7 +283,10 @@ fn connections_are_counted_where_they_repeat_and_bounded_where_they_do_not() {
 fn a_dj_is_known_by_an_own_password_and_shown_on_air() {
     let host = station();
     drop(connect(&host, as_user("ben", "/test", "quiet")));
-    eventually(DEADLINE, || (connections(&host, Some("test"))[0]["outcome"] == "ended").then_some(()));
+    eventually(DEADLINE, || {
+        let records = connections(&host, Some("test"));
+        records.first().is_some_and(|newest| newest["outcome"] == "ended").then_some(())
+    });
     let _anna = connect(&host, as_user("anna", "/test", "hush"));
     wait_for_sources(&host, "test", 1);
     let _waiting = connect(&host, as_user("source", "/test", PASSWORD));

@@ -44,10 +44,11 @@ const PAGE: &str = r#"<!doctype html>
       closed: () => { if (gone() > 1 && audio.currentTime < 17) audio.currentTime = audio.duration - 2; },
       // All of it is loaded without being played.
       titles: () => {},
-      // Longer than a segment without a break, less than three seconds after it was on air.
+      // Less than three seconds after it was on air, for three seconds without a break: of segments of four seconds there is
+      // never so much left that near.
       near: () => {
         if (Date.now() - hls.playingDate >= 3000) from = audio.currentTime;
-        else if (gone() > 5) end("near");
+        else if (gone() > 3) end("near");
       },
     };
     // Titles and when they are due: by tags of ID3 as they are found, and by date ranges.
