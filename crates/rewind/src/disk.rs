@@ -25,6 +25,9 @@ use crate::store::Directory;
 /// How long audio waits for the disk: half of the shortest usual chunk, so that a disk that always takes as long still
 /// keeps up. The page cache takes a write in microseconds.
 const PATIENCE: Duration = Duration::from_millis(250);
+/// It is counted in so many turns: while the whole process does not run, on a machine that is paused or has no processor for
+/// it, one of them passes, and the thread gets the others.
+const TURNS: u32 = 10;
 /// How long the end of a log waits for what is still to be done. What is not done then is mended at the next start.
 const PATIENCE_AT_END: Duration = Duration::from_secs(2);
 /// Jobs that wait. While the disk hangs, only blocks that are evicted add to them; of more than these the files are
@@ -96,7 +99,10 @@ impl Disk {
             theirs.1.notify_one();
         })?;
         let mut place = ours.0.lock();
-        ours.1.wait_while_for(&mut place, |place| matches!(place, Answer::Waiting), PATIENCE);
+        let mut turns = 0..TURNS;
+        while matches!(*place, Answer::Waiting) && turns.next().is_some() {
+            ours.1.wait_while_for(&mut place, |place| matches!(place, Answer::Waiting), PATIENCE / TURNS);
+        }
         match std::mem::replace(&mut *place, Answer::Abandoned) {
             Answer::Done(result) => result,
             Answer::Waiting | Answer::Abandoned => {
@@ -169,9 +175,18 @@ impl Disk {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
+    use std::{env, path::Path, process::Command, sync::mpsc::channel};
+
+    use rustix::process::Signal;
+    use testkit::{
+        process::Process,
+        wait::{DEADLINE, eventually},
+    };
 
     use super::*;
+
+    /// Names the file at which a process ends that does nothing but ask.
+    const UNTIL: &str = "ASK_UNTIL";
 
     fn disk() -> (tempfile::TempDir, Arc<Directory>, Disk) {
         let dir = tempfile::tempdir().unwrap();
@@ -223,6 +238,41 @@ mod tests {
         assert!(disk.ask(|| Ok(()), drop).is_ok());
     }
 
+    /// Asks all the time, for work that takes a processor; says so each time.
+    fn ask_until(end: &Path) {
+        let (_dir, _directory, disk) = disk();
+        let audio: Arc<[u8]> = vec![7; 1 << 20].into();
+        while !end.exists() {
+            let audio = audio.clone();
+            disk.ask(move || Ok(crc32fast::hash(&audio)), drop).expect("the disk does not hang");
+            println!("answered");
+        }
+    }
+
+    #[test]
+    fn a_process_that_does_not_run_for_a_while_has_no_disk_that_hangs() {
+        if let Some(end) = env::var_os(UNTIL) {
+            return ask_until(Path::new(&end));
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let end = dir.path().join("end");
+        let this = thread::current();
+        let mut command = Command::new(env::current_exe().unwrap());
+        command.args(["--exact", this.name().unwrap(), "--nocapture"]).env(UNTIL, &end);
+        let mut asking = Process::start(command);
+        for _ in 0..5 {
+            let before = asking.stdout().len();
+            eventually(DEADLINE, || (asking.stdout().len() > before || !asking.is_running()).then_some(()));
+            asking.signal(Signal::STOP);
+            // Not a wait for anything: this is what happens to it.
+            thread::sleep(PATIENCE * 2);
+            asking.signal(Signal::CONT);
+        }
+        std::fs::write(&end, "").unwrap();
+        let status = asking.wait(DEADLINE);
+        assert!(status.success(), "{}{}", asking.stdout(), asking.stderr());
+    }
+
     #[test]
     fn jobs_that_wait_are_bounded() {
         let (_dir, _directory, disk) = disk();
@@ -245,6 +295,6 @@ mod tests {
         drop(disk);
         assert!(matches!(Directory::open(dir.path(), "test"), Err(crate::OpenError::Locked { .. })));
         drop(hangs);
-        testkit::wait::eventually(testkit::wait::DEADLINE, || Directory::open(dir.path(), "test").ok());
+        eventually(DEADLINE, || Directory::open(dir.path(), "test").ok());
     }
 }
