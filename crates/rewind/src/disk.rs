@@ -99,8 +99,7 @@ impl Disk {
             theirs.1.notify_one();
         })?;
         let mut place = ours.0.lock();
-        let mut turns = 0..TURNS;
-        while matches!(*place, Answer::Waiting) && turns.next().is_some() {
+        for _ in 0..TURNS {
             ours.1.wait_while_for(&mut place, |place| matches!(place, Answer::Waiting), PATIENCE / TURNS);
         }
         match std::mem::replace(&mut *place, Answer::Abandoned) {
@@ -187,6 +186,8 @@ mod tests {
 
     /// Names the file at which a process ends that does nothing but ask.
     const UNTIL: &str = "ASK_UNTIL";
+    /// The test that such a process runs, by its name in this program.
+    const ASKING: &str = "disk::tests::a_process_that_does_not_run_for_a_while_has_no_disk_that_hangs";
 
     fn disk() -> (tempfile::TempDir, Arc<Directory>, Disk) {
         let dir = tempfile::tempdir().unwrap();
@@ -256,13 +257,14 @@ mod tests {
         }
         let dir = tempfile::tempdir().unwrap();
         let end = dir.path().join("end");
-        let this = thread::current();
         let mut command = Command::new(env::current_exe().unwrap());
-        command.args(["--exact", this.name().unwrap(), "--nocapture"]).env(UNTIL, &end);
+        command.args(["--exact", ASKING, "--nocapture"]).env(UNTIL, &end);
         let mut asking = Process::start(command);
+        let answers = |asking: &Process| asking.stdout().matches("answered").count();
         for _ in 0..5 {
-            let before = asking.stdout().len();
-            eventually(DEADLINE, || (asking.stdout().len() > before || !asking.is_running()).then_some(()));
+            let before = answers(&asking);
+            eventually(DEADLINE, || (answers(&asking) > before || !asking.is_running()).then_some(()));
+            assert!(asking.is_running(), "{}", asking.stderr());
             asking.signal(Signal::STOP);
             // Not a wait for anything: this is what happens to it.
             thread::sleep(PATIENCE * 2);
