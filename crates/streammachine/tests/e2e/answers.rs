@@ -5,8 +5,8 @@ use testkit::connection::Connection;
 use testkit::listener::{ListenerClient, Request, Response};
 
 use crate::harness::{
-    Host, PASSWORD, api, count, listen, listen_with, merge, on_air, page, play, status, test_stream,
-    wait_for_sources,
+    Host, PASSWORD, api, count, kept_connection, listen, listen_with, merge, on_air, page, play, status,
+    test_stream, wait_for_sources,
 };
 
 const ORIGIN: (&str, &str) = ("Origin", "https://page.example");
@@ -304,12 +304,7 @@ fn a_request_means_the_same_over_a_new_connection_and_a_kept_one() {
     let host = Host::with_stream(json!({"root_route": true}));
     let _source = on_air(&host, 5);
     let ask = |address, kept: bool, request: &[u8]| {
-        let mut connection = Connection::open(address);
-        if kept {
-            connection.send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-            connection.read_head().unwrap();
-            assert_eq!(connection.read_exact(3), b"ok\n");
-        }
+        let mut connection = if kept { kept_connection(address) } else { Connection::open(address) };
         connection.send(request).unwrap();
         let head = connection.read_head().expect("it is answered").to_ascii_lowercase();
         let kind = head.split("content-type: ").nth(1).and_then(|it| it.split("\r\n").next());
